@@ -1,5 +1,5 @@
-// The domain `security`: users, registered by e-mail address, with a name that can be changed. What it accepts and
-// rejects is written at the messages in proto/security/v1/security.proto.
+// The domain `security`: users, registered by e-mail address, with a name that can be changed. What
+// it accepts and rejects is written at the messages in proto/security/v1/security.proto.
 #ifndef ESD_DOMAIN_SECURITY_SECURITY_H_
 #define ESD_DOMAIN_SECURITY_SECURITY_H_
 

@@ -11,8 +11,8 @@
 //     // The key of the aggregate that the command addresses.
 //     static std::string_view KeyOf(const Command& command);
 //
-//     // What the command does to the aggregate: no event, some events, or a rejection made with Reject().
-//     // `state` is null when the aggregate has no event yet.
+//     // What the command does to the aggregate: no event, some events, or a rejection made with
+//     // Reject(). `state` is null when the aggregate has no event yet.
 //     static absl::StatusOr<std::vector<Event>> Decide(const State* state, const Command& command,
 //                                                      const DecideContext& context);
 //
@@ -22,8 +22,9 @@
 //
 //   std::unique_ptr<AggregateType> security = MakeAggregateType<Security>("security");
 //
-// The functions read no clock, no random source and do no I/O; they may be called again for the same command (after an
-// aborted transaction) and from several threads at once for different aggregates.
+// The functions read no clock, no random source and do no I/O; they may be called again for the
+// same command (after an aborted transaction) and from several threads at once for different
+// aggregates.
 #ifndef ESD_ENGINE_AGGREGATE_AGGREGATE_TYPE_H_
 #define ESD_ENGINE_AGGREGATE_AGGREGATE_TYPE_H_
 
@@ -51,8 +52,8 @@ struct DecideContext {
   Version next_version;
 };
 
-// A rejection: `code` is the one that gRPC shows (never kOk), `reason` a constant in UPPER_SNAKE_CASE for programs,
-// `message` one sentence for people, without personal data.
+// A rejection: `code` is the one that gRPC shows (never kOk), `reason` a constant in
+// UPPER_SNAKE_CASE for programs, `message` one sentence for people, without personal data.
 absl::Status Reject(absl::StatusCode code, std::string_view reason, std::string_view message);
 
 // The reason that `status` was made with; the name of its code when it was not made with Reject().
@@ -61,8 +62,8 @@ std::string ReasonOf(const absl::Status& status);
 // `NOT_FOUND`, `INVALID_ARGUMENT`, …: the name of a code as in gRPC and in replies.
 std::string_view CodeName(absl::StatusCode code);
 
-// A domain with its types erased. Messages given to the functions must be of the domain's own types. Stateless, and
-// safe for use by several threads.
+// A domain with its types erased. Messages given to the functions must be of the domain's own
+// types. Stateless, and safe for use by several threads.
 class AggregateType {
  public:
   using Message = google::protobuf::Message;
@@ -84,6 +85,8 @@ class AggregateType {
 };
 
 // What MakeAggregateType() asks of a domain's class.
+// (clang-format 14 garbles concepts.)
+// clang-format off
 template <typename D>
 concept Domain =
     std::derived_from<typename D::Command, google::protobuf::Message> &&
@@ -97,6 +100,7 @@ concept Domain =
       } -> std::same_as<absl::StatusOr<std::vector<typename D::Event>>>;
       { D::Evolve(state, event) } -> std::same_as<void>;
     };
+// clang-format on
 
 // Makes the engine's view of the domain `D`.
 template <Domain D>

@@ -1,0 +1,192 @@
+#include "engine/aggregate/json_encoder.h"
+
+#include <absl/strings/escaping.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "engine/base/logging_json.h"
+
+namespace esd::internal {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+template <typename Integer>
+void AppendInteger(Integer value, std::string* json) {
+  std::array<char, 24> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  json->append(text.data(), static_cast<size_t>(end - text.data()));
+}
+
+// The shortest text that reads back as the same value.
+template <typename Float>
+void AppendFloat(Float value, std::string* json) {
+  // JSON has no such numbers; the strings are those of protobuf's own mapping.
+  if (std::isnan(value)) {
+    json->append("\"NaN\"");
+    return;
+  }
+  if (std::isinf(value)) {
+    json->append(value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+    return;
+  }
+  // Many parsers read digits without point or exponent as an integer, which has no negative zero
+  // and ends at 2^63.
+  if (value == 0 && std::signbit(value)) {
+    json->append("-0.0");
+    return;
+  }
+  constexpr Float kTwoTo63 = 9223372036854775808.0;
+  std::array<char, 32> text;
+  char* const begin = text.data();
+  const auto end =
+      std::abs(value) < kTwoTo63
+          ? std::to_chars(begin, begin + text.size(), value).ptr
+          : std::to_chars(begin, begin + text.size(), value, std::chars_format::scientific).ptr;
+  json->append(begin, static_cast<size_t>(end - begin));
+}
+
+void AppendBytes(const std::string& bytes, std::string* json) {
+  json->push_back('"');
+  json->append(absl::Base64Escape(bytes));
+  json->push_back('"');
+}
+
+// A number that the enum doesn't name (proto3's enums are open) is written as the number.
+void AppendEnum(int number, const FieldDescriptor& field, std::string* json) {
+  if (const auto* value = field.enum_type()->FindValueByNumber(number)) {
+    AppendJsonString(value->name(), json);
+  } else {
+    AppendInteger(number, json);
+  }
+}
+
+void AppendText(const std::string& text, const FieldDescriptor& field, std::string* json) {
+  if (field.type() == FieldDescriptor::TYPE_BYTES) return AppendBytes(text, json);
+  AppendJsonString(text, json);
+}
+
+// The value of a field that is not repeated, whether it is set or not.
+void AppendSingular(const Message& message, const FieldSchema& schema, std::string* json) {
+  const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor* const field = schema.field;
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return AppendInteger(reflection.GetInt32(message, field), json);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return AppendInteger(reflection.GetInt64(message, field), json);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return AppendInteger(reflection.GetUInt32(message, field), json);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return AppendInteger(reflection.GetUInt64(message, field), json);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return AppendFloat(reflection.GetDouble(message, field), json);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return AppendFloat(reflection.GetFloat(message, field), json);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      json->append(reflection.GetBool(message, field) ? "true" : "false");
+      return;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return AppendEnum(reflection.GetEnumValue(message, field), *field, json);
+    case FieldDescriptor::CPPTYPE_STRING: {
+      std::string scratch;
+      return AppendText(reflection.GetStringReference(message, field, &scratch), *field, json);
+    }
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return AppendJson(reflection.GetMessage(message, field), *schema.message, json);
+  }
+}
+
+void AppendElement(const Message& message, const FieldSchema& schema, int i, std::string* json) {
+  const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor* const field = schema.field;
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return AppendInteger(reflection.GetRepeatedInt32(message, field, i), json);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return AppendInteger(reflection.GetRepeatedInt64(message, field, i), json);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return AppendInteger(reflection.GetRepeatedUInt32(message, field, i), json);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return AppendInteger(reflection.GetRepeatedUInt64(message, field, i), json);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return AppendFloat(reflection.GetRepeatedDouble(message, field, i), json);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return AppendFloat(reflection.GetRepeatedFloat(message, field, i), json);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      json->append(reflection.GetRepeatedBool(message, field, i) ? "true" : "false");
+      return;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return AppendEnum(reflection.GetRepeatedEnumValue(message, field, i), *field, json);
+    case FieldDescriptor::CPPTYPE_STRING: {
+      std::string scratch;
+      return AppendText(reflection.GetRepeatedStringReference(message, field, i, &scratch), *field,
+                        json);
+    }
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return AppendJson(reflection.GetRepeatedMessage(message, field, i), *schema.message, json);
+  }
+}
+
+void AppendArray(const Message& message, const FieldSchema& schema, std::string* json) {
+  const int size = message.GetReflection()->FieldSize(message, schema.field);
+  json->push_back('[');
+  for (int i = 0; i < size; ++i) {
+    if (i > 0) json->push_back(',');
+    AppendElement(message, schema, i, json);
+  }
+  json->push_back(']');
+}
+
+void AppendMap(const Message& message, const FieldSchema& schema, std::string* json) {
+  const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor* const key_field = schema.message->map_key().field;
+  std::vector<std::pair<std::string, const Message*>> entries;
+  const int size = reflection.FieldSize(message, schema.field);
+  for (int i = 0; i < size; ++i) {
+    const Message& entry = reflection.GetRepeatedMessage(message, schema.field, i);
+    entries.emplace_back(entry.GetReflection()->GetString(entry, key_field), &entry);
+  }
+  std::sort(entries.begin(), entries.end());
+  json->push_back('{');
+  const char* separator = "";
+  for (const auto& [key, entry] : entries) {
+    json->append(separator);
+    separator = ",";
+    AppendJsonString(key, json);
+    json->push_back(':');
+    AppendSingular(*entry, schema.message->map_value(), json);
+  }
+  json->push_back('}');
+}
+
+}  // namespace
+
+void AppendJson(const Message& message, const MessageSchema& schema, std::string* json) {
+  const Reflection& reflection = *message.GetReflection();
+  json->push_back('{');
+  bool first = true;
+  for (const FieldSchema& field : schema.fields) {
+    if (field.has_presence && !reflection.HasField(message, field.field)) continue;
+    if (!first) json->push_back(',');
+    first = false;
+    json->append(field.json_key);
+    if (field.field->is_map()) {
+      AppendMap(message, field, json);
+    } else if (field.field->is_repeated()) {
+      AppendArray(message, field, json);
+    } else {
+      AppendSingular(message, field, json);
+    }
+  }
+  json->push_back('}');
+}
+
+}  // namespace esd::internal
