@@ -1,0 +1,179 @@
+#include "engine/log/kafka/kafka_membership.h"
+
+#include <absl/strings/str_cat.h>
+#include <librdkafka/rdkafka.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace esd::kafka {
+namespace {
+
+// How long the group's thread sleeps in a poll, and so how late it notices that it is to leave.
+constexpr absl::Duration kPollWait = absl::Milliseconds(50);
+
+void LogError(const char* what, const Error& error) {
+  if (error != nullptr) spdlog::error("group membership: can't {}: {}", what, rd_kafka_error_string(error.get()));
+}
+
+}  // namespace
+
+KafkaMembership::~KafkaMembership() { Leave(absl::Seconds(5)); }
+
+void KafkaMembership::PrepareConf(rd_kafka_conf_s* conf) {
+  rd_kafka_conf_set_opaque(conf, this);
+  rd_kafka_conf_set_rebalance_cb(
+      conf, [](rd_kafka_t* consumer, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* list, void* self) {
+        OnRebalance(consumer, error, list, self);
+      });
+}
+
+absl::Status KafkaMembership::Join(MembershipListener* listener) {
+  listener_ = listener;
+  if (const auto error = rd_kafka_poll_set_consumer(consumer_.get())) return ToStatus(error, "poll the group");
+  const PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(topics_->domains().size())));
+  for (const auto& [domain, facts] : topics_->domains()) {
+    rd_kafka_topic_partition_list_add(topics.get(), topics_->NameOf(domain, Topic::kCommand).c_str(), RD_KAFKA_PARTITION_UA);
+  }
+  if (const auto error = rd_kafka_subscribe(consumer_.get(), topics.get())) return ToStatus(error, "join the group");
+  thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
+  return absl::OkStatus();
+}
+
+void KafkaMembership::Leave(absl::Duration timeout) {
+  if (!thread_.joinable()) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    leave_deadline_ = absl::Now() + timeout;
+  }
+  thread_.request_stop();
+  thread_.join();
+}
+
+std::shared_ptr<const Generation> KafkaMembership::current() const {
+  absl::MutexLock lock(&mutex_);
+  return current_;
+}
+
+void KafkaMembership::Run(std::stop_token stop) {
+  while (!stop.stop_requested()) PollOnce();
+  Close();
+}
+
+void KafkaMembership::PollOnce() {
+  const Message message(rd_kafka_consumer_poll(consumer_.get(), Milliseconds(kPollWait)));
+  if (message == nullptr || message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  if (message->err == RD_KAFKA_RESP_ERR__FATAL) {
+    char reason[512];
+    const rd_kafka_resp_err_t error = rd_kafka_fatal_error(consumer_.get(), reason, sizeof(reason));
+    return Fail(absl::FailedPreconditionError(absl::StrCat(
+        "the group membership ended: ", reason, " (", rd_kafka_err2name(error), ")",
+        error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? "; another process runs with this --instance-id: give each its own"
+                                                      : "; start this instance again")));
+  }
+  const absl::Status status = ToStatus(message->err, "take part in the group");
+  if (absl::IsPermissionDenied(status) || absl::IsNotFound(status)) return Fail(status);
+  // librdkafka goes on by itself.
+  spdlog::warn("group membership: {}", std::string(status.message()));
+}
+
+void KafkaMembership::Fail(const absl::Status& status) {
+  if (std::exchange(failed_, true)) return;
+  listener_->OnFailed(status);
+}
+
+// Hands everything over and leaves. A static member stays in the group until its session times out: that is what lets a
+// restart in place resume at once.
+void KafkaMembership::Close() {
+  absl::Time deadline;
+  {
+    absl::MutexLock lock(&mutex_);
+    deadline = leave_deadline_;
+  }
+  const Queue queue(rd_kafka_queue_new(consumer_.get()));
+  LogError("leave", Error(rd_kafka_consumer_close_queue(consumer_.get(), queue.get())));
+  while (!rd_kafka_consumer_closed(consumer_.get()) && absl::Now() < deadline) {
+    const rd_kafka_event_t* event = rd_kafka_queue_poll(queue.get(), Milliseconds(kPollWait));
+    if (event == nullptr) continue;
+    if (rd_kafka_event_type(const_cast<rd_kafka_event_t*>(event)) == RD_KAFKA_EVENT_REBALANCE) {
+      OnRebalance(consumer_.get(), rd_kafka_event_error(const_cast<rd_kafka_event_t*>(event)),
+                  rd_kafka_event_topic_partition_list(const_cast<rd_kafka_event_t*>(event)), this);
+    }
+    rd_kafka_event_destroy(const_cast<rd_kafka_event_t*>(event));
+  }
+  if (!rd_kafka_consumer_closed(consumer_.get())) {
+    spdlog::warn("group membership: the broker did not answer in time to the wish to leave; the partitions move to "
+                 "other instances when the session times out");
+  }
+  SetGeneration(nullptr, {});
+}
+
+void KafkaMembership::OnRebalance(rd_kafka_s* consumer, int error, rd_kafka_topic_partition_list_s* list, void* opaque) {
+  auto* self = static_cast<KafkaMembership*>(opaque);
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
+      self->OnAssign(list);
+      break;
+    case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
+      self->OnRevoke(list);
+      break;
+    default:
+      spdlog::error("group membership: the rebalance failed: {}",
+                    rd_kafka_err2str(static_cast<rd_kafka_resp_err_t>(error)));
+      LogError("unassign", Error(rd_kafka_incremental_unassign(consumer, list)));
+  }
+}
+
+void KafkaMembership::OnAssign(rd_kafka_topic_partition_list_s* list) {
+  // Asked for before the assignment is acknowledged: until then the client joins no other generation. This callback
+  // comes in every generation, also when nothing is added.
+  GroupMetadata metadata(rd_kafka_consumer_group_metadata(consumer_.get()));
+  const std::vector<DomainPartition> added = ToPartitions(list);
+  owned_.insert(added.begin(), added.end());
+  SetGeneration(std::move(metadata), owned_);
+  // Nothing is to be fetched here, and so no committed offset is to be looked up.
+  for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_END;
+  LogError("take an assignment", Error(rd_kafka_incremental_assign(consumer_.get(), list)));
+  rd_kafka_pause_partitions(consumer_.get(), list);
+  if (!added.empty()) listener_->OnAssigned(added);
+}
+
+void KafkaMembership::OnRevoke(rd_kafka_topic_partition_list_s* list) {
+  const std::vector<DomainPartition> removed = ToPartitions(list);
+  // The group may be in a new generation already; the last transaction needs its metadata. Asked for before the question
+  // whether the assignment is lost: that is when the metadata would name no generation, which a broker may let pass.
+  GroupMetadata metadata(rd_kafka_consumer_group_metadata(consumer_.get()));
+  if (rd_kafka_assignment_lost(consumer_.get())) {
+    owned_.clear();
+    SetGeneration(nullptr, {});
+    listener_->OnLost(removed);
+  } else {
+    // The partitions are this member's until they are unassigned below.
+    const std::shared_ptr<rd_kafka_consumer_group_metadata_s> shared = std::move(metadata);
+    SetGeneration(shared, owned_);
+    listener_->OnRevoked(removed);
+    for (const DomainPartition& partition : removed) owned_.erase(partition);
+    SetGeneration(shared, owned_);
+  }
+  LogError("give an assignment back", Error(rd_kafka_incremental_unassign(consumer_.get(), list)));
+}
+
+std::vector<DomainPartition> KafkaMembership::ToPartitions(const rd_kafka_topic_partition_list_s* list) const {
+  std::vector<DomainPartition> partitions;
+  for (int i = 0; i < list->cnt; ++i) {
+    partitions.push_back({topics_->DomainOf(list->elems[i].topic), PartitionId{list->elems[i].partition}});
+  }
+  return partitions;
+}
+
+void KafkaMembership::SetGeneration(std::shared_ptr<rd_kafka_consumer_group_metadata_s> metadata,
+                                    absl::flat_hash_set<DomainPartition> partitions) {
+  std::shared_ptr<const Generation> next;
+  if (metadata != nullptr) {
+    next = std::make_shared<const Generation>(Generation{std::move(metadata), std::move(partitions)});
+  }
+  absl::MutexLock lock(&mutex_);
+  current_ = std::move(next);
+}
+
+}  // namespace esd::kafka
