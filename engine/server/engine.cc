@@ -1,0 +1,230 @@
+#include "engine/server/engine.h"
+
+#include <absl/base/thread_annotations.h>
+#include <absl/random/random.h>
+#include <absl/strings/str_cat.h>
+#include <absl/synchronization/mutex.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "engine/base/metrics.h"
+#include "engine/log/kafka/kafka_admin.h"
+#include "engine/log/kafka/kafka_log.h"
+#include "engine/server/http_server.h"
+#include "engine/store/rocksdb_snapshot_store.h"
+#include "engine/worker/domain_registry.h"
+#include "engine/worker/worker_pool.h"
+
+namespace esd {
+namespace {
+
+constexpr int kMostWorkersByDefault = 4;
+constexpr absl::Duration kLeaveTimeout = absl::Seconds(8);
+
+// The instance's name when none is given: made once and kept beside the store, because transactional ids are made of it
+// and a restart must find its own.
+absl::StatusOr<std::string> ReadOrMakeInstanceId(const std::filesystem::path& path) {
+  std::string id;
+  if (std::ifstream in(path); in >> id) return id;
+  absl::BitGen random;
+  id = absl::StrCat(absl::Hex(absl::Uniform<uint64_t>(random), absl::kZeroPad16));
+  std::ofstream out(path, std::ios::trunc);
+  out << id << '\n' << std::flush;
+  if (!out) {
+    return absl::PermissionDeniedError(absl::StrCat("can't write ", path.string(), ": make --data-dir writable or choose another"));
+  }
+  return id;
+}
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (!error) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("can't make the data directory ", path, ": ", error.message(), "; choose another with --data-dir"));
+}
+
+}  // namespace
+
+// Members in the order that they are made in, so that they are ended in the reverse one.
+struct Engine::Impl {
+  Impl(EngineOptions given, std::vector<std::unique_ptr<AggregateType>> types)
+      : options(std::move(given)), wake_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    for (auto& type : types) {
+      const std::string name = type->name();
+      domains[name] = std::move(type);
+    }
+  }
+  ~Impl() { close(wake_fd); }
+
+  absl::Status OpenLog();
+  absl::Status OpenStore();
+  absl::Status StartWorkers();
+  absl::Status StartHttp();
+  absl::Status JoinGroup() { return log->membership().Join(pool.get()); }
+
+  void Fail(const absl::Status& status);
+  HttpServer::Health Live() const;
+  HttpServer::Health Ready() const;
+
+  const EngineOptions options;
+  const int wake_fd;  // written to when Wait() is to return
+  DomainRegistry domains;
+  Metrics metrics;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<SnapshotStore> store;
+  std::unique_ptr<WorkerPool> pool;
+  std::unique_ptr<HttpServer> http;
+
+  mutable absl::Mutex mutex;
+  absl::Status failure ABSL_GUARDED_BY(mutex);
+  bool started ABSL_GUARDED_BY(mutex) = false;  // from the group's joining to its leaving
+};
+
+absl::Status Engine::Impl::OpenLog() {
+  kafka::KafkaLogOptions kafka;
+  kafka.bootstrap_servers = options.bootstrap_servers;
+  kafka.properties = options.kafka_properties;
+  kafka.group = options.group;
+  kafka.topic_prefix = options.topic_prefix;
+  for (const auto& [name, type] : domains) kafka.domains.push_back(name);
+  kafka.static_membership = !options.instance_id.empty();
+  kafka.instance_id = options.instance_id;
+  kafka.address = options.grpc_listen;
+  if (!kafka.static_membership) {
+    auto id = ReadOrMakeInstanceId(std::filesystem::path(options.data_dir) / "instance-id");
+    if (!id.ok()) return id.status();
+    kafka.instance_id = *std::move(id);
+  }
+  if (options.create_topics) {
+    auto admin = kafka::KafkaAdmin::Open(options.bootstrap_servers, options.kafka_properties);
+    if (!admin.ok()) return admin.status();
+    const auto made = kafka::EnsureTopics(**admin, {kafka.domains, kafka.topic_prefix, kafka.group}, options.create_partitions,
+                                          options.create_replication_factor);
+    if (!made.ok()) return made.status();
+  }
+  auto opened = kafka::OpenKafkaLog(std::move(kafka));
+  if (!opened.ok()) return opened.status();
+  log = *std::move(opened);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Impl::OpenStore() {
+  RocksdbStoreOptions rocksdb;
+  rocksdb.directory = options.data_dir;
+  rocksdb.source_id = log->SourceId();
+  auto opened = OpenRocksdbStore(rocksdb);
+  if (!opened.ok()) return opened.status();
+  if (!opened->wiped_because.empty()) {
+    spdlog::warn("the local store was wiped and is rebuilt from the changelog: {}", opened->wiped_because);
+  }
+  store = std::move(opened->store);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Impl::StartWorkers() {
+  int partitions = 0;
+  for (const auto& [name, type] : domains) partitions += log->PartitionCount(name);
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int wanted = options.workers > 0 ? options.workers : std::min(cores, kMostWorkersByDefault);
+  WorkerEnvironment environment{log.get(), store.get(), &domains, &metrics, [this](const absl::Status& error) { Fail(error); }, {}};
+  auto started_pool = WorkerPool::Start(std::min(wanted, partitions), environment);
+  if (!started_pool.ok()) return started_pool.status();
+  pool = *std::move(started_pool);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Impl::StartHttp() {
+  HttpServer::Handlers handlers;
+  handlers.metrics = [this] { return metrics.Serialize(); };
+  handlers.live = [this] { return Live(); };
+  handlers.ready = [this] { return Ready(); };
+  auto server = HttpServer::Start(options.http_listen, std::move(handlers));
+  if (!server.ok()) return server.status();
+  http = *std::move(server);
+  return absl::OkStatus();
+}
+
+void Engine::Impl::Fail(const absl::Status& error) {
+  // What a broken disk holds can't be told apart from what it should: the next start rebuilds it.
+  if (absl::IsDataLoss(error)) {
+    if (absl::Status status = MarkStoreForRebuild(options.data_dir); !status.ok()) {
+      spdlog::error("the store is broken and could not be marked for a rebuild ({}): delete {} before the next start",
+                    std::string(status.message()), options.data_dir);
+    }
+  }
+  {
+    absl::MutexLock lock(&mutex);
+    if (failure.ok()) failure = error;
+  }
+  eventfd_write(wake_fd, 1);
+}
+
+HttpServer::Health Engine::Impl::Live() const {
+  absl::MutexLock lock(&mutex);
+  return failure.ok() ? HttpServer::Health{true, "live\n"} : HttpServer::Health{false, absl::StrCat("failed: ", failure.message(), "\n")};
+}
+
+HttpServer::Health Engine::Impl::Ready() const {
+  {
+    absl::MutexLock lock(&mutex);
+    if (!failure.ok()) return {false, absl::StrCat("failed: ", failure.message(), "\n")};
+    if (!started) return {false, "starting or draining\n"};
+  }
+  if (!log->membership().joined()) return {false, "waiting for the consumer group\n"};
+  const int restoring = pool->restoring();
+  if (restoring > 0) return {false, absl::StrCat("restoring ", restoring, " partitions\n")};
+  return {true, "ready\n"};
+}
+
+Engine::Engine(EngineOptions options, std::vector<std::unique_ptr<AggregateType>> domains)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(domains))) {}
+
+Engine::~Engine() { Stop().IgnoreError(); }
+
+absl::Status Engine::Start() {
+  if (absl::Status status = MakeFolder(impl_->options.data_dir); !status.ok()) return status;
+  for (const auto step :
+       {&Impl::OpenLog, &Impl::OpenStore, &Impl::StartWorkers, &Impl::StartHttp, &Impl::JoinGroup}) {
+    if (absl::Status status = (impl_.get()->*step)(); !status.ok()) return status;
+  }
+  absl::MutexLock lock(&impl_->mutex);
+  impl_->started = true;
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Wait() {
+  pollfd waiting{impl_->wake_fd, POLLIN, 0};
+  while (poll(&waiting, 1, -1) != 1) {
+  }
+  absl::MutexLock lock(&impl_->mutex);
+  return impl_->failure;
+}
+
+void Engine::RequestStop() { eventfd_write(impl_->wake_fd, 1); }
+
+absl::Status Engine::Stop() {
+  {
+    absl::MutexLock lock(&impl_->mutex);
+    impl_->started = false;
+  }
+  if (impl_->log != nullptr) impl_->log->membership().Leave(kLeaveTimeout);
+  impl_->http.reset();
+  impl_->pool.reset();
+  impl_->store.reset();
+  impl_->log.reset();
+  absl::MutexLock lock(&impl_->mutex);
+  return impl_->failure;
+}
+
+std::string Engine::http_address() const { return impl_->http == nullptr ? "" : impl_->http->address(); }
+
+}  // namespace esd
