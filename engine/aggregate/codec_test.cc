@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/json_string.h"
 #include "security/v1/security.pb.h"
 
 namespace esd {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/logging_json.h"
+#include "engine/base/json_string.h"
 
 namespace esd::internal {
 namespace {

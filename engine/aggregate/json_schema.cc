@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "engine/base/logging_json.h"
+#include "engine/base/json_string.h"
 
 namespace esd::internal {
 namespace {

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/base/logging_json.h"
+#include "engine/base/json_string.h"
 
 namespace esd {
 namespace {

@@ -8,7 +8,7 @@
 #include <sstream>
 #include <string>
 
-#include "engine/base/logging_json.h"
+#include "engine/base/json_string.h"
 
 namespace esd {
 namespace {

@@ -48,17 +48,17 @@ Labels LabelsOf(const DomainPartition& partition) {
   return {{"domain", partition.domain}, {"partition", std::to_string(partition.partition.value())}};
 }
 
-const char* LabelOf(CommandOutcome outcome) {
-  switch (outcome) {
-    case CommandOutcome::kAccepted:
+const char* LabelOf(Effect effect) {
+  switch (effect) {
+    case Effect::kAccepted:
       return "accepted";
-    case CommandOutcome::kRejected:
+    case Effect::kRejected:
       return "rejected";
-    case CommandOutcome::kDuplicate:
+    case Effect::kDuplicate:
       return "duplicate";
-    case CommandOutcome::kDeadLetter:
+    case Effect::kDeadLetter:
       return "dead_letter";
-    case CommandOutcome::kForwarded:
+    case Effect::kForwarded:
       return "forwarded";
   }
   return "unknown";
@@ -115,10 +115,9 @@ Metrics::Metrics()
       .Set(1);
 }
 
-Counter& Metrics::Commands(std::string_view domain, std::string_view type, CommandOutcome outcome) {
-  return commands_.Add({{"domain", std::string(domain)},
-                        {"type", std::string(type)},
-                        {"outcome", LabelOf(outcome)}});
+Counter& Metrics::Commands(std::string_view domain, std::string_view type, Effect effect) {
+  return commands_.Add(
+      {{"domain", std::string(domain)}, {"type", std::string(type)}, {"outcome", LabelOf(effect)}});
 }
 
 Counter& Metrics::DeadLetters(std::string_view domain, std::string_view reason) {

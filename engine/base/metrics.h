@@ -2,7 +2,8 @@
 //
 //   Metrics metrics;
 //   prometheus::Counter& accepted = metrics.Commands("security", "RegisterUserCommand",
-//   CommandOutcome::kAccepted); accepted.Increment();  // hot path: atomic, no lock
+//                                                  Effect::kAccepted);
+//   accepted.Increment();  // hot path: atomic, no lock
 //
 // A function that takes labels looks them up under a lock: call it once and keep the reference,
 // which is valid as long as the Metrics (for those of a partition: until RemovePartition()). All
@@ -22,21 +23,13 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/effect.h"
 #include "engine/base/types.h"
 
 namespace esd {
 
 // The version of this build: `0.1.0`.
 std::string_view BuildVersion();
-
-// What became of a command: label `outcome`.
-enum class CommandOutcome {
-  kAccepted,    // accepted: had its events, or needed none
-  kRejected,    // rejected: the domain said no, or an expected version was not met
-  kDuplicate,   // duplicate: answered with the outcome of an earlier command with its id
-  kDeadLetter,  // dead_letter: can't be processed, and was put aside
-  kForwarded,   // forwarded: was in a wrong partition, and was copied to its own
-};
 
 // How a transaction ended: label `result`.
 enum class TransactionResult {
@@ -57,10 +50,10 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // esd_commands_total{domain,type,outcome}: commands whose effect is committed. `type`: the name
-  // of a command of the domain, or kUnknownType.
-  prometheus::Counter& Commands(std::string_view domain, std::string_view type,
-                                CommandOutcome outcome);
+  // esd_commands_total{domain,type,outcome}: commands whose effect is committed; `outcome` is
+  // accepted, rejected, duplicate, dead_letter or forwarded. `type`: the name of a command of the
+  // domain, or kUnknownType.
+  prometheus::Counter& Commands(std::string_view domain, std::string_view type, Effect effect);
 
   // esd_dead_letters_total{domain,reason}: `reason` is one of the engine's constants (the header
   // esd-error-reason).

@@ -17,8 +17,8 @@ const DomainPartition kPartition{"security", PartitionId{3}};
 
 TEST(MetricsTest, CommandsAreCountedByDomainTypeAndOutcome) {
   Metrics metrics;
-  metrics.Commands("security", "RegisterUserCommand", CommandOutcome::kAccepted).Increment(2);
-  metrics.Commands("security", Metrics::kUnknownType, CommandOutcome::kDeadLetter).Increment();
+  metrics.Commands("security", "RegisterUserCommand", Effect::kAccepted).Increment(2);
+  metrics.Commands("security", Metrics::kUnknownType, Effect::kDeadLetter).Increment();
   const std::string text = metrics.Serialize();
   EXPECT_THAT(text, HasSubstr("# TYPE esd_commands_total counter"));
   EXPECT_THAT(
@@ -82,14 +82,13 @@ TEST(MetricsTest, ThreadsMayCountLookUpAndSerializeAtOnce) {
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&metrics] {
       for (int n = 0; n < 1'000; ++n) {
-        metrics.Commands("security", "RegisterUserCommand", CommandOutcome::kAccepted).Increment();
+        metrics.Commands("security", "RegisterUserCommand", Effect::kAccepted).Increment();
         if (n % 100 == 0) metrics.Serialize();
       }
     });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_EQ(metrics.Commands("security", "RegisterUserCommand", CommandOutcome::kAccepted).Value(),
-            4'000);
+  EXPECT_EQ(metrics.Commands("security", "RegisterUserCommand", Effect::kAccepted).Value(), 4'000);
 }
 
 }  // namespace

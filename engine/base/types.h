@@ -1,4 +1,5 @@
-// The identifiers of the engine. Each is a type of its own: an offset can't be passed where a version is meant.
+// The identifiers of the engine. Each is a type of its own: an offset can't be passed where a
+// version is meant.
 #ifndef ESD_ENGINE_BASE_TYPES_H_
 #define ESD_ENGINE_BASE_TYPES_H_
 
@@ -35,8 +36,8 @@ using PartitionId = StrongType<struct PartitionIdTag, int32_t>;
 // Position of a record in one partition of one topic: 0, 1, … with gaps.
 using Offset = StrongType<struct OffsetTag, int64_t>;
 
-// Sequence number of an aggregate's last event: 0 for the first event. An aggregate without events has none, for which
-// `kNoVersion` stands.
+// Sequence number of an aggregate's last event: 0 for the first event. An aggregate without events
+// has none, for which `kNoVersion` stands.
 using Version = StrongType<struct VersionTag, int64_t>;
 inline constexpr Version kNoVersion{-1};
 

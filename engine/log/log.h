@@ -1,16 +1,19 @@
 // The log under the engine: what it needs of Kafka, or of anything that stands in for it.
 //
-// A domain has five topics with the same number of partitions. The engine reads commands from one and writes the
-// effects of a batch of them to the others, all or nothing, together with the position it has read to:
+// A domain has five topics with the same number of partitions. The engine reads commands from one
+// and writes the effects of a batch of them to the others, all or nothing, together with the
+// position it has read to:
 //
 //                      committed position          end
 //                             │                     │
 //      commands  ─────────────┼─────────────────────┤        OpenPartition() tells the position,
 //                (have effect)│ (have none yet)              Poll() reads from there,
-//                             ▼                              Commit() moves it together with the records
+//                             ▼                              Commit() moves it together with the
+//                             records
 //      events, snapshots, replies, dead letters, commands forwarded to other partitions
 //
-// `engine/log/kafka` implements it; tests/log_contract_test.cc says, by example, what an implementation must do.
+// `engine/log/kafka` implements it; tests/log_contract_test.cc says, by example, what an
+// implementation must do.
 #ifndef ESD_ENGINE_LOG_LOG_H_
 #define ESD_ENGINE_LOG_LOG_H_
 
@@ -35,8 +38,8 @@ namespace esd {
 
 // What a domain's topics are for.
 enum class Topic { kCommand, kEvent, kSnapshot, kReply, kDeadLetter };
-inline constexpr std::array<Topic, 5> kAllTopics = {Topic::kCommand, Topic::kEvent, Topic::kSnapshot, Topic::kReply,
-                                                    Topic::kDeadLetter};
+inline constexpr std::array<Topic, 5> kAllTopics = {
+    Topic::kCommand, Topic::kEvent, Topic::kSnapshot, Topic::kReply, Topic::kDeadLetter};
 
 struct Header {
   std::string_view name;
@@ -46,7 +49,8 @@ struct Header {
 // A record as it is read. The views are valid as long as what the record came in.
 struct InputRecord {
   Offset offset;
-  // When the record was made (or appended, as the topic is configured), milliseconds since the Unix epoch.
+  // When the record was made (or appended, as the topic is configured), milliseconds since the Unix
+  // epoch.
   int64_t timestamp_ms = 0;
   std::optional<std::string_view> key;    // nothing: the record has a null key
   std::optional<std::string_view> value;  // nothing: a tombstone
@@ -104,16 +108,18 @@ enum class CommitOutcome {
   kCommitted,  // durable and visible, all of it
   kAborted,    // nothing happened; committing the same transaction again may succeed
   kFenced,     // nothing happened; this worker's identity was taken over or timed out: Reopen()
-  kUnknown,    // may have happened or not: Reopen(), then compare CommittedOffset() with what was to be committed
-  kLost,       // nothing happened; partitions of the transaction aren't this instance's any more: leave them out
+  kUnknown,  // may have happened or not: Reopen(), then compare CommittedOffset() with what was to
+             // be committed
+  kLost,  // nothing happened; partitions of the transaction aren't this instance's any more: leave
+          // them out
 };
 
 struct CommitResult {
   CommitOutcome outcome = CommitOutcome::kUnknown;
   // Why it is not kCommitted, for the log.
   std::string reason;
-  // With kCommitted, for each part in order: the offset behind the last record that was written to the partition's
-  // snapshot and reply topic; nothing when none was.
+  // With kCommitted, for each part in order: the offset behind the last record that was written to
+  // the partition's snapshot and reply topic; nothing when none was.
   struct Written {
     std::optional<Offset> snapshot_end;
     std::optional<Offset> reply_end;
@@ -129,8 +135,8 @@ struct PollLimits {
   size_t max_bytes = size_t{16} << 20;
 };
 
-// One worker's side of the log: reads its partitions' commands and commits their effects. All functions but Wake() are
-// for the worker's thread.
+// One worker's side of the log: reads its partitions' commands and commits their effects. All
+// functions but Wake() are for the worker's thread.
 class WorkerLog {
  public:
   virtual ~WorkerLog() = default;
@@ -138,22 +144,26 @@ class WorkerLog {
   // Starts to read commands of the partition at `from`.
   virtual absl::Status Start(const DomainPartition& partition, Offset from) = 0;
 
-  // Stops reading the partition: no later Poll() returns commands of it. Nothing happens when it isn't read.
+  // Stops reading the partition: no later Poll() returns commands of it. Nothing happens when it
+  // isn't read.
   virtual void Stop(const DomainPartition& partition) = 0;
 
-  // Returns what is waiting, as soon as anything is; nothing after `wait` or Wake(). Errors: kUnavailable while the log
-  // can't be reached (it goes on by itself, call again), anything else means that a partition can't be read on.
+  // Returns what is waiting, as soon as anything is; nothing after `wait` or Wake(). Errors:
+  // kUnavailable while the log can't be reached (it goes on by itself, call again), anything else
+  // means that a partition can't be read on.
   virtual absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) = 0;
 
   // Makes the transaction durable, all or nothing. Bounded in time.
   virtual CommitResult Commit(const Transaction& transaction) = 0;
 
-  // Takes this worker's identity up again after kFenced or kUnknown: when it returns OK, whatever Commit() left
-  // unfinished is either committed or aborted.
+  // Takes this worker's identity up again after kFenced or kUnknown: when it returns OK, whatever
+  // Commit() left unfinished is either committed or aborted.
   virtual absl::Status Reopen() = 0;
 
-  // The position that the last committed transaction set for the partition; nothing when there was none.
-  virtual absl::StatusOr<std::optional<Offset>> CommittedOffset(const DomainPartition& partition) = 0;
+  // The position that the last committed transaction set for the partition; nothing when there was
+  // none.
+  virtual absl::StatusOr<std::optional<Offset>> CommittedOffset(
+      const DomainPartition& partition) = 0;
 
   // Commands behind the last one that Poll() returned, as far as known; for the lag metric.
   virtual std::optional<int64_t> Lag(const DomainPartition& partition) = 0;
@@ -168,13 +178,15 @@ struct OpenedPartition {
   std::optional<Offset> committed;
   // The first command that is still there: where to read when nothing is committed.
   Offset command_begin;
-  // The changelogs' bounds as of now: what Replay() reads to, and the first offset that is still there.
+  // The changelogs' bounds as of now: what Replay() reads to, and the first offset that is still
+  // there.
   Offset snapshot_begin, snapshot_end;
   Offset reply_begin, reply_end;
 };
 
 // What Replay() hands over: a few records at a time, in offset order. An error ends the replay.
-using ReplaySink = std::function<absl::Status(const std::vector<InputRecord>& records, Offset next)>;
+using ReplaySink =
+    std::function<absl::Status(const std::vector<InputRecord>& records, Offset next)>;
 
 // Called when partitions come and go; on one thread, one call at a time.
 class MembershipListener {
@@ -184,13 +196,16 @@ class MembershipListener {
   // This instance is now to process them. Must return soon.
   virtual void OnAssigned(const std::vector<DomainPartition>& partitions) = 0;
 
-  // They are to be handed over: returns when their last transaction has ended and nothing uses them any more.
+  // They are to be handed over: returns when their last transaction has ended and nothing uses them
+  // any more.
   virtual void OnRevoked(const std::vector<DomainPartition>& partitions) = 0;
 
-  // They are gone already: what is not committed will not be. Returns when nothing uses them any more.
+  // They are gone already: what is not committed will not be. Returns when nothing uses them any
+  // more.
   virtual void OnLost(const std::vector<DomainPartition>& partitions) = 0;
 
-  // The membership can't go on (the error says what to do); no other call follows but those for what is owned.
+  // The membership can't go on (the error says what to do); no other call follows but those for
+  // what is owned.
   virtual void OnFailed(const absl::Status& error) = 0;
 };
 
@@ -226,20 +241,22 @@ class Log {
   // Tells this log from another: the store of one is of no use with the other.
   virtual std::string SourceId() const = 0;
 
-  // Worker `index` of this instance: 0, 1, … When it returns, nothing that an earlier holder of the identity left
-  // unfinished can be committed any more. The worker must be gone before the log.
+  // Worker `index` of this instance: 0, 1, … When it returns, nothing that an earlier holder of the
+  // identity left unfinished can be committed any more. The worker must be gone before the log.
   virtual absl::StatusOr<std::unique_ptr<WorkerLog>> OpenWorker(int index) = 0;
 
-  // Makes sure that no other owner's transaction for the partition is open, or will be committed, then tells where it
-  // stands. Called when the partition was assigned and before anything of it is read. kCancelled when `stop` was
-  // requested; kUnavailable and kDeadlineExceeded are worth another try.
-  virtual absl::StatusOr<OpenedPartition> OpenPartition(const DomainPartition& partition, std::stop_token stop) = 0;
+  // Makes sure that no other owner's transaction for the partition is open, or will be committed,
+  // then tells where it stands. Called when the partition was assigned and before anything of it is
+  // read. kCancelled when `stop` was requested; kUnavailable and kDeadlineExceeded are worth
+  // another try.
+  virtual absl::StatusOr<OpenedPartition> OpenPartition(const DomainPartition& partition,
+                                                        std::stop_token stop) = 0;
 
-  // Reads committed records of a topic from `from` up to `end`. Several replays may run at the same time, of different
-  // partitions or topics. Errors as for OpenPartition(), those of `sink`, and kOutOfRange when `from` is no longer or
-  // not yet there.
-  virtual absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from, Offset end,
-                              const ReplaySink& sink, std::stop_token stop) = 0;
+  // Reads committed records of a topic from `from` up to `end`. Several replays may run at the same
+  // time, of different partitions or topics. Errors as for OpenPartition(), those of `sink`, and
+  // kOutOfRange when `from` is no longer or not yet there.
+  virtual absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from,
+                              Offset end, const ReplaySink& sink, std::stop_token stop) = 0;
 
   virtual Membership& membership() = 0;
 };

@@ -29,8 +29,8 @@ namespace {
 constexpr int kMostWorkersByDefault = 4;
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(8);
 
-// The instance's name when none is given: made once and kept beside the store, because transactional ids are made of it
-// and a restart must find its own.
+// The instance's name when none is given: made once and kept beside the store, because
+// transactional ids are made of it and a restart must find its own.
 absl::StatusOr<std::string> ReadOrMakeInstanceId(const std::filesystem::path& path) {
   std::string id;
   if (std::ifstream in(path); in >> id) return id;
@@ -39,7 +39,8 @@ absl::StatusOr<std::string> ReadOrMakeInstanceId(const std::filesystem::path& pa
   std::ofstream out(path, std::ios::trunc);
   out << id << '\n' << std::flush;
   if (!out) {
-    return absl::PermissionDeniedError(absl::StrCat("can't write ", path.string(), ": make --data-dir writable or choose another"));
+    return absl::PermissionDeniedError(absl::StrCat(
+        "can't write ", path.string(), ": make --data-dir writable or choose another"));
   }
   return id;
 }
@@ -48,8 +49,9 @@ absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (!error) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      absl::StrCat("can't make the data directory ", path, ": ", error.message(), "; choose another with --data-dir"));
+  return absl::PermissionDeniedError(absl::StrCat("can't make the data directory ", path, ": ",
+                                                  error.message(),
+                                                  "; choose another with --data-dir"));
 }
 
 }  // namespace
@@ -107,8 +109,9 @@ absl::Status Engine::Impl::OpenLog() {
   if (options.create_topics) {
     auto admin = kafka::KafkaAdmin::Open(options.bootstrap_servers, options.kafka_properties);
     if (!admin.ok()) return admin.status();
-    const auto made = kafka::EnsureTopics(**admin, {kafka.domains, kafka.topic_prefix, kafka.group}, options.create_partitions,
-                                          options.create_replication_factor);
+    const auto made =
+        kafka::EnsureTopics(**admin, {kafka.domains, kafka.topic_prefix, kafka.group},
+                            options.create_partitions, options.create_replication_factor);
     if (!made.ok()) return made.status();
   }
   auto opened = kafka::OpenKafkaLog(std::move(kafka));
@@ -124,7 +127,8 @@ absl::Status Engine::Impl::OpenStore() {
   auto opened = OpenRocksdbStore(rocksdb);
   if (!opened.ok()) return opened.status();
   if (!opened->wiped_because.empty()) {
-    spdlog::warn("the local store was wiped and is rebuilt from the changelog: {}", opened->wiped_because);
+    spdlog::warn("the local store was wiped and is rebuilt from the changelog: {}",
+                 opened->wiped_because);
   }
   store = std::move(opened->store);
   return absl::OkStatus();
@@ -135,7 +139,12 @@ absl::Status Engine::Impl::StartWorkers() {
   for (const auto& [name, type] : domains) partitions += log->PartitionCount(name);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int wanted = options.workers > 0 ? options.workers : std::min(cores, kMostWorkersByDefault);
-  WorkerEnvironment environment{log.get(), store.get(), &domains, &metrics, [this](const absl::Status& error) { Fail(error); }, {}};
+  WorkerEnvironment environment{log.get(),
+                                store.get(),
+                                &domains,
+                                &metrics,
+                                [this](const absl::Status& error) { Fail(error); },
+                                {}};
   auto started_pool = WorkerPool::Start(std::min(wanted, partitions), environment);
   if (!started_pool.ok()) return started_pool.status();
   pool = *std::move(started_pool);
@@ -157,8 +166,10 @@ void Engine::Impl::Fail(const absl::Status& error) {
   // What a broken disk holds can't be told apart from what it should: the next start rebuilds it.
   if (absl::IsDataLoss(error)) {
     if (absl::Status status = MarkStoreForRebuild(options.data_dir); !status.ok()) {
-      spdlog::error("the store is broken and could not be marked for a rebuild ({}): delete {} before the next start",
-                    std::string(status.message()), options.data_dir);
+      spdlog::error(
+          "the store is broken and could not be marked for a rebuild ({}): delete {} before the "
+          "next start",
+          std::string(status.message()), options.data_dir);
     }
   }
   {
@@ -170,7 +181,9 @@ void Engine::Impl::Fail(const absl::Status& error) {
 
 HttpServer::Health Engine::Impl::Live() const {
   absl::MutexLock lock(&mutex);
-  return failure.ok() ? HttpServer::Health{true, "live\n"} : HttpServer::Health{false, absl::StrCat("failed: ", failure.message(), "\n")};
+  return failure.ok()
+             ? HttpServer::Health{true, "live\n"}
+             : HttpServer::Health{false, absl::StrCat("failed: ", failure.message(), "\n")};
 }
 
 HttpServer::Health Engine::Impl::Ready() const {
@@ -192,8 +205,8 @@ Engine::~Engine() { Stop().IgnoreError(); }
 
 absl::Status Engine::Start() {
   if (absl::Status status = MakeFolder(impl_->options.data_dir); !status.ok()) return status;
-  for (const auto step :
-       {&Impl::OpenLog, &Impl::OpenStore, &Impl::StartWorkers, &Impl::StartHttp, &Impl::JoinGroup}) {
+  for (const auto step : {&Impl::OpenLog, &Impl::OpenStore, &Impl::StartWorkers, &Impl::StartHttp,
+                          &Impl::JoinGroup}) {
     if (absl::Status status = (impl_.get()->*step)(); !status.ok()) return status;
   }
   absl::MutexLock lock(&impl_->mutex);
@@ -225,6 +238,8 @@ absl::Status Engine::Stop() {
   return impl_->failure;
 }
 
-std::string Engine::http_address() const { return impl_->http == nullptr ? "" : impl_->http->address(); }
+std::string Engine::http_address() const {
+  return impl_->http == nullptr ? "" : impl_->http->address();
+}
 
 }  // namespace esd

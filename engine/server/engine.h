@@ -1,5 +1,5 @@
-// The whole instance: owns the store, the log, the workers and the HTTP server, starts them in order and stops them in
-// the reverse order.
+// The whole instance: owns the store, the log, the workers and the HTTP server, starts them in
+// order and stops them in the reverse order.
 #ifndef ESD_ENGINE_SERVER_ENGINE_H_
 #define ESD_ENGINE_SERVER_ENGINE_H_
 
@@ -23,17 +23,20 @@ struct EngineOptions {
   std::string group = "esd";
   // Goes before every topic's name.
   std::string topic_prefix;
-  // Fixed name of this instance: static membership, so a restart in place resumes at once. Empty: dynamic membership,
-  // so a clean stop hands over at once; the instance is then named by a file in the data directory.
+  // Fixed name of this instance: static membership, so a restart in place resumes at once. Empty:
+  // dynamic membership, so a clean stop hands over at once; the instance is then named by a file in
+  // the data directory.
   std::string instance_id;
   std::string data_dir;
-  // Worker threads; 0 stands for the number of cores, at most 4. Never more than there are partitions.
+  // Worker threads; 0 stands for the number of cores, at most 4. Never more than there are
+  // partitions.
   int workers = 0;
   // `host:port` for /metrics, /livez and /readyz; port 0 picks a free one.
   std::string http_listen = "127.0.0.1:7071";
   // `host:port` of the gRPC API.
   std::string grpc_listen = "127.0.0.1:7070";
-  // Make topics that are missing, with the partition count and replication factor below, instead of refusing to run.
+  // Make topics that are missing, with the partition count and replication factor below, instead of
+  // refusing to run.
   bool create_topics = false;
   int create_partitions = 4;
   int create_replication_factor = 1;
@@ -48,8 +51,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Checks the topics, opens the store, joins the group and serves. Returns when all threads run; partitions are
-  // restored afterwards (see /readyz). An error is one sentence that names the fix.
+  // Checks the topics, opens the store, joins the group and serves. Returns when all threads run;
+  // partitions are restored afterwards (see /readyz). An error is one sentence that names the fix.
   absl::Status Start();
 
   // Returns when RequestStop() was called (OK) or the engine can't go on (why, and what to do).
@@ -58,8 +61,8 @@ class Engine {
   // Async-signal-safe: only notes the wish.
   void RequestStop();
 
-  // Drains: stops polling, commits or aborts, hands the partitions over, leaves the group, closes the store. Bounded by
-  // about 10 s.
+  // Drains: stops polling, commits or aborts, hands the partitions over, leaves the group, closes
+  // the store. Bounded by about 10 s.
   absl::Status Stop();
 
   // The address that HTTP is served on, with the port that was picked; valid after Start().

@@ -14,7 +14,8 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 }  // namespace
 
 absl::StatusOr<const Aggregate*> PendingWrites::Load(std::string_view key) {
-  if (const auto it = aggregates_.find(View(key)); it != aggregates_.end()) return &it->second->aggregate;
+  if (const auto it = aggregates_.find(View(key)); it != aggregates_.end())
+    return &it->second->aggregate;
   auto stored = store_->GetSnapshot(partition_, key);
   if (!stored.ok()) return std::move(stored).status();
   auto entry = std::make_unique<Entry>();
@@ -22,9 +23,10 @@ absl::StatusOr<const Aggregate*> PendingWrites::Load(std::string_view key) {
     entry->aggregate.version = Version{(*stored)->version()};
     entry->aggregate.state.reset(state_prototype_->New());
     if (!entry->aggregate.state->ParseFromString((*stored)->state())) {
-      return absl::DataLossError(absl::StrCat("the snapshot of an aggregate of ", ToString(partition_), " isn't a ",
-                                              state_prototype_->GetTypeName(),
-                                              "; was the domain's state message changed incompatibly?"));
+      return absl::DataLossError(
+          absl::StrCat("the snapshot of an aggregate of ", ToString(partition_), " isn't a ",
+                       state_prototype_->GetTypeName(),
+                       "; was the domain's state message changed incompatibly?"));
     }
   }
   return &aggregates_.emplace(std::string(key), std::move(entry)).first->second->aggregate;
@@ -37,7 +39,8 @@ void PendingWrites::Update(std::string_view key, Aggregate aggregate) {
   entry.updated = true;
 }
 
-absl::StatusOr<const esd::v1::StoredOutcome*> PendingWrites::FindOutcome(std::string_view key, std::string_view command_id) {
+absl::StatusOr<const esd::v1::StoredOutcome*> PendingWrites::FindOutcome(
+    std::string_view key, std::string_view command_id) {
   const auto it = outcome_index_.find(std::pair(std::string(key), std::string(command_id)));
   if (it != outcome_index_.end()) return &outcomes_[it->second].outcome;
   auto stored = store_->GetOutcome(partition_, key, command_id);
@@ -47,7 +50,8 @@ absl::StatusOr<const esd::v1::StoredOutcome*> PendingWrites::FindOutcome(std::st
   return &committed_outcome_;
 }
 
-void PendingWrites::AddOutcome(std::string_view key, std::string_view command_id, esd::v1::StoredOutcome outcome) {
+void PendingWrites::AddOutcome(std::string_view key, std::string_view command_id,
+                               esd::v1::StoredOutcome outcome) {
   outcome_index_.emplace(std::pair(std::string(key), std::string(command_id)), outcomes_.size());
   outcomes_.push_back({std::string(key), std::string(command_id), std::move(outcome)});
 }

@@ -1,6 +1,6 @@
-// What a transaction that is being put together will write, laid over what is committed: the state that each command
-// meets includes what the commands before it did, though nothing of that is committed yet. This is what makes three
-// quick renames version 1, 2 and 3.
+// What a transaction that is being put together will write, laid over what is committed: the state
+// that each command meets includes what the commands before it did, though nothing of that is
+// committed yet. This is what makes three quick renames version 1, 2 and 3.
 #ifndef ESD_ENGINE_STORE_PENDING_WRITES_H_
 #define ESD_ENGINE_STORE_PENDING_WRITES_H_
 
@@ -28,20 +28,24 @@ struct Aggregate {
 // For one partition and one thread. The store outlives it.
 class PendingWrites {
  public:
-  PendingWrites(const SnapshotStore* store, DomainPartition partition, const google::protobuf::Message* state_prototype)
+  PendingWrites(const SnapshotStore* store, DomainPartition partition,
+                const google::protobuf::Message* state_prototype)
       : store_(store), partition_(std::move(partition)), state_prototype_(state_prototype) {}
 
-  // The aggregate, changed by this transaction or as committed; valid until Clear(). Errors are the store's.
+  // The aggregate, changed by this transaction or as committed; valid until Clear(). Errors are the
+  // store's.
   absl::StatusOr<const Aggregate*> Load(std::string_view key);
 
   // Replaces the aggregate; it was loaded before.
   void Update(std::string_view key, Aggregate aggregate);
 
-  // The outcome of the command with that id, of this transaction or committed; null when there is none. Valid until
-  // AddOutcome() or Clear().
-  absl::StatusOr<const esd::v1::StoredOutcome*> FindOutcome(std::string_view key, std::string_view command_id);
+  // The outcome of the command with that id, of this transaction or committed; null when there is
+  // none. Valid until AddOutcome() or Clear().
+  absl::StatusOr<const esd::v1::StoredOutcome*> FindOutcome(std::string_view key,
+                                                            std::string_view command_id);
 
-  void AddOutcome(std::string_view key, std::string_view command_id, esd::v1::StoredOutcome outcome);
+  void AddOutcome(std::string_view key, std::string_view command_id,
+                  esd::v1::StoredOutcome outcome);
 
   // The last state of each aggregate that was updated, in the order of their first updates.
   std::vector<StoreUpdate::Snapshot> Snapshots() const;

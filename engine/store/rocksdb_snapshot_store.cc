@@ -3,15 +3,18 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
+#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/compaction_filter.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -94,6 +97,38 @@ class OutcomeFilterFactory final : public rocksdb::CompactionFilterFactory {
   const OutcomeExpiry expiry_;
 };
 
+// ---- Log files ----
+
+// Syncs a log file once it is full, before the next one gets its first record.
+//
+// RocksDB does so only when it flushes the data, some time later. A power failure in between may
+// keep records of the newer file and lose the end of the older one, and recovery sees no gap when
+// the older one ends between two records: then a checkpoint would vouch for data that is gone.
+// RocksDB calls this on the thread whose write filled the memtable, and lets no other write in
+// until it returns.
+class FullLogSyncer final : public rocksdb::EventListener {
+ public:
+  explicit FullLogSyncer(std::string path) : path_(std::move(path)) {}
+
+  // A failure is not lost: RocksDB syncs the same files, and reports it, before it flushes their
+  // data.
+  void OnMemTableSealed(const rocksdb::MemTableInfo&) override {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
+      if (entry.path().extension() != ".log") continue;
+      const int fd = open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd < 0) continue;
+      fdatasync(fd);
+      close(fd);
+    }
+  }
+
+  const char* Name() const override { return "esd.FullLogSyncer"; }
+
+ private:
+  const std::string path_;
+};
+
 // ---- Options ----
 
 rocksdb::CompressionType BestCompression() {
@@ -120,7 +155,7 @@ std::shared_ptr<rocksdb::Cache> MakeCache(size_t memory_bytes) {
   return rocksdb::NewLRUCache(options);
 }
 
-rocksdb::DBOptions MakeDbOptions(size_t memory_bytes,
+rocksdb::DBOptions MakeDbOptions(const std::string& path, size_t memory_bytes,
                                  const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
@@ -133,13 +168,16 @@ rocksdb::DBOptions MakeDbOptions(size_t memory_bytes,
 
   // After a crash the log brings all families to the same point: the end of the last batch before
   // the first damaged byte. That is why families may be flushed one by one, without `atomic_flush`
-  // and its cost: RocksDB syncs the logs of a family's data before it flushes that data, so no
-  // family on disk is ahead of what the log can give the others, and if it ever is (a damaged log),
-  // opening fails as corrupted and the store is rebuilt. Tracking the logs in the manifest extends
-  // that to a log file that is missing or cut off. (Don't call SyncWAL() with it: 7.8 may then
-  // report a log as missing that isn't, https://github.com/facebook/rocksdb/pull/10892.)
+  // and its cost: RocksDB syncs the full logs before it flushes a family's data, so no family on
+  // disk is ahead of what the logs can give the others, and if one ever is (a damaged log), opening
+  // fails as corrupted and the store is rebuilt. Tracking the logs in the manifest extends that to
+  // a full log that is gone or cut off. (Don't call SyncWAL() with it: 7.8 may then miss a log that
+  // was removed in good order, https://github.com/facebook/rocksdb/pull/10892.)
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.track_and_verify_wals_in_manifest = true;
+  options.listeners.push_back(std::make_shared<FullLogSyncer>(path));
+  options.wal_bytes_per_sync = uint64_t{1}
+                               << 20;  // so that little is left to sync when a log is full
   // Bounds the time to open after a crash, and the disk space that a seldom written family can hold
   // on to. Log files aren't recycled: that doesn't go with point-in-time recovery.
   options.max_total_wal_size = 2 * WriteBufferBytes(memory_bytes);
@@ -184,12 +222,24 @@ std::vector<rocksdb::ColumnFamilyDescriptor> MakeFamilies(
 
 // ---- Errors ----
 
+// Whether it failed because of what is in the files, or because they are gone: trying again can't
+// help. A disk that is full, can't be read or isn't permitted is none of that: the store on it may
+// be whole.
+bool IsBroken(const rocksdb::Status& s) {
+  if (s.IsPathNotFound()) return true;
+  if (!s.IsCorruption()) return false;
+  // When it opens a store of many files, RocksDB also calls it corruption that it can't look at
+  // one.
+  const std::string text = s.ToString();
+  return !absl::StrContains(text, "IO error") || absl::StrContains(text, "No such file");
+}
+
 // RocksDB's texts name files and offsets, never keys, as long as `allow_data_in_errors` is off.
 std::string Describe(const char* what, const std::string& path, const rocksdb::Status& s) {
   std::string message = absl::StrCat("can't ", what, " the store in ", path, ": ", s.ToString());
   if (s.IsNoSpace()) {
     absl::StrAppend(&message, "; the disk is full: free space in ", path);
-  } else if (s.IsCorruption()) {
+  } else if (IsBroken(s)) {
     absl::StrAppend(&message, "; stop esd, remove ", path,
                     " and start again: the store is rebuilt from its topics");
   } else {
@@ -200,23 +250,13 @@ std::string Describe(const char* what, const std::string& path, const rocksdb::S
 
 absl::Status ToStatus(const char* what, const std::string& path, const rocksdb::Status& s) {
   if (s.ok()) return absl::OkStatus();
-  if (s.IsCorruption()) return absl::DataLossError(Describe(what, path, s));
+  if (IsBroken(s)) return absl::DataLossError(Describe(what, path, s));
   return absl::InternalError(Describe(what, path, s));
 }
 
 absl::Status ToOpenStatus(const std::string& path, const rocksdb::Status& s) {
-  if (s.IsIOError()) return absl::UnavailableError(Describe("open", path, s));
+  if (s.IsIOError() || s.IsCorruption()) return absl::UnavailableError(Describe("open", path, s));
   return absl::InternalError(Describe("open", path, s));
-}
-
-// Whether opening failed because of what the files say, so that opening again can't help. A disk
-// that is full, can't be read or isn't permitted is none of that: the store behind it may be whole.
-bool IsBroken(const rocksdb::Status& s) {
-  if (s.IsPathNotFound()) return true;  // CURRENT names a manifest that isn't there
-  if (!s.IsCorruption()) return false;
-  // RocksDB also calls it corruption when it can't look at a file.
-  const std::string text = s.ToString();
-  return !absl::StrContains(text, "IO error") || absl::StrContains(text, "No such file");
 }
 
 // ---- Database ----
@@ -247,7 +287,7 @@ rocksdb::Status OpenDatabase(const std::string& path, const RocksdbStoreOptions&
   const std::shared_ptr<rocksdb::Cache> cache = MakeCache(memory_bytes);
   rocksdb::DB* db = nullptr;
   const rocksdb::Status s = rocksdb::DB::Open(
-      MakeDbOptions(memory_bytes, cache), path,
+      MakeDbOptions(path, memory_bytes, cache), path,
       MakeFamilies(MakeFamilyOptions(memory_bytes, cache), expiry), &database->families, &db);
   database->db.reset(db);
   return s;

@@ -14,12 +14,14 @@ absl::Status Undecodable(std::string_view reason, std::string_view message) {
   return Reject(absl::StatusCode::kInvalidArgument, reason, message);
 }
 
-// `application/json; charset=utf-8` and the like. A record without the header is JSON: that is what existing producers
-// send.
+// `application/json; charset=utf-8` and the like. A record without the header is JSON: that is what
+// existing producers send.
 absl::StatusOr<ContentType> ParseContentType(std::string_view value) {
-  const absl::string_view essence = absl::StripAsciiWhitespace(View(value.substr(0, value.find(';'))));
+  const absl::string_view essence =
+      absl::StripAsciiWhitespace(View(value.substr(0, value.find(';'))));
   if (absl::EqualsIgnoreCase(essence, "application/json")) return ContentType::kJson;
-  if (absl::EqualsIgnoreCase(essence, "application/x-protobuf") || absl::EqualsIgnoreCase(essence, "application/protobuf")) {
+  if (absl::EqualsIgnoreCase(essence, "application/x-protobuf") ||
+      absl::EqualsIgnoreCase(essence, "application/protobuf")) {
     return ContentType::kProtobuf;
   }
   return Undecodable("UNSUPPORTED_CONTENT_TYPE",
@@ -29,10 +31,12 @@ absl::StatusOr<ContentType> ParseContentType(std::string_view value) {
 // The id stands in JSON replies: printable ASCII keeps it the same everywhere.
 absl::Status CheckCommandId(std::string_view id) {
   if (id.empty() || id.size() > kMaxCommandIdBytes) {
-    return Undecodable("INVALID_HEADER", absl::StrCat("the header ce_id must have 1 to ", kMaxCommandIdBytes, " characters"));
+    return Undecodable("INVALID_HEADER", absl::StrCat("the header ce_id must have 1 to ",
+                                                      kMaxCommandIdBytes, " characters"));
   }
   for (const char c : id) {
-    if (c < ' ' || c > '~') return Undecodable("INVALID_HEADER", "the header ce_id must be printable ASCII");
+    if (c < ' ' || c > '~')
+      return Undecodable("INVALID_HEADER", "the header ce_id must be printable ASCII");
   }
   return absl::OkStatus();
 }
@@ -47,7 +51,8 @@ absl::Status ReadHeader(const Header& header, Command* command, ContentType* con
     int64_t version = 0;
     if (!absl::SimpleAtoi(View(header.value), &version) || version < kNoVersion.value()) {
       return Undecodable("INVALID_HEADER",
-                         "the header esd-expected-version must be a version: 0, 1, … or -1 for an aggregate without events");
+                         "the header esd-expected-version must be a version: 0, 1, … or -1 for an "
+                         "aggregate without events");
     }
     command->expected_version = Version{version};
   }
@@ -62,19 +67,25 @@ absl::Status ReadHeader(const Header& header, Command* command, ContentType* con
 }  // namespace
 
 absl::StatusOr<Command> CommandDecoder::Decode(const InputRecord& record) {
-  if (!record.key) return Undecodable("NULL_KEY", "the record has no key: set it to the aggregate's key");
-  if (!record.value) return Undecodable("NULL_VALUE", "the record has no value: a command can't be a tombstone");
+  if (!record.key)
+    return Undecodable("NULL_KEY", "the record has no key: set it to the aggregate's key");
+  if (!record.value)
+    return Undecodable("NULL_VALUE", "the record has no value: a command can't be a tombstone");
   if (record.value->size() > max_value_bytes_) {
-    return Undecodable("COMMAND_TOO_LARGE", absl::StrCat("the value is larger than ", max_value_bytes_, " bytes"));
+    return Undecodable("COMMAND_TOO_LARGE",
+                       absl::StrCat("the value is larger than ", max_value_bytes_, " bytes"));
   }
   Command command;
   command.record = &record;
   command.key = *record.key;
   ContentType content_type = ContentType::kJson;
   for (const Header& header : record.headers) {
-    if (absl::Status status = ReadHeader(header, &command, &content_type); !status.ok()) return status;
+    if (absl::Status status = ReadHeader(header, &command, &content_type); !status.ok())
+      return status;
   }
-  if (absl::Status status = codec_->DecodeCommand(*record.value, content_type, *payload_); !status.ok()) return status;
+  if (absl::Status status = codec_->DecodeCommand(*record.value, content_type, *payload_);
+      !status.ok())
+    return status;
   command.payload = payload_.get();
   command.type = Codec::TypeName(*payload_);
   if (!command.command_id.empty()) command.fingerprint = Codec::Fingerprint(*payload_);

@@ -42,11 +42,13 @@ struct Command {
 class CommandDecoder {
  public:
   CommandDecoder(const AggregateType* type, Codec* codec, size_t max_value_bytes)
-      : codec_(codec), max_value_bytes_(max_value_bytes), payload_(type->command_prototype().New()) {}
+      : codec_(codec),
+        max_value_bytes_(max_value_bytes),
+        payload_(type->command_prototype().New()) {}
 
-  // The command in `record`; valid until the next call. Errors say why it belongs into the dead-letter topic; their
-  // reason (see ReasonOf) is NULL_KEY, NULL_VALUE, COMMAND_TOO_LARGE, UNSUPPORTED_CONTENT_TYPE, INVALID_HEADER or one of
-  // the codec's.
+  // The command in `record`; valid until the next call. Errors say why it belongs into the
+  // dead-letter topic; their reason (see ReasonOf) is NULL_KEY, NULL_VALUE, COMMAND_TOO_LARGE,
+  // UNSUPPORTED_CONTENT_TYPE, INVALID_HEADER or one of the codec's.
   absl::StatusOr<Command> Decode(const InputRecord& record);
 
  private:

@@ -12,30 +12,34 @@ namespace {
 
 using Events = std::vector<std::unique_ptr<google::protobuf::Message>>;
 
-// What a record of ours has in headers and framing at most, besides the key and the value: keeps size checks simple.
+// What a record of ours has in headers and framing at most, besides the key and the value: keeps
+// size checks simple.
 constexpr size_t kRecordOverheadBytes = 2'048;
 
 absl::Status CheckSize(std::string_view what, size_t bytes, size_t limit) {
   if (bytes + kRecordOverheadBytes <= limit) return absl::OkStatus();
-  return Reject(absl::StatusCode::kResourceExhausted, "RECORD_TOO_LARGE",
-                absl::StrCat("the ", absl::string_view(what.data(), what.size()), " would have ", bytes,
-                             " bytes, more than its topic takes (max.message.bytes ", limit, ")"));
+  return Reject(
+      absl::StatusCode::kResourceExhausted, "RECORD_TOO_LARGE",
+      absl::StrCat("the ", absl::string_view(what.data(), what.size()), " would have ", bytes,
+                   " bytes, more than its topic takes (max.message.bytes ", limit, ")"));
 }
 
-CommandResult Result(const InputRecord& record, Effect effect, std::string_view type, std::string reason = "") {
+CommandResult Result(const InputRecord& record, Effect effect, std::string_view type,
+                     std::string reason = "") {
   return {record.offset, record.timestamp_ms, effect, type, std::move(reason)};
 }
 
 std::vector<OutputRecord::OwnedHeader> CopyHeaders(const InputRecord& record) {
   std::vector<OutputRecord::OwnedHeader> headers;
-  for (const Header& header : record.headers) headers.push_back({header.name, std::string(header.value)});
+  for (const Header& header : record.headers)
+    headers.push_back({header.name, std::string(header.value)});
   return headers;
 }
 
 }  // namespace
 
-PartitionProcessor::PartitionProcessor(ProcessorOptions options, const AggregateType* type, Codec* codec,
-                                       const SnapshotStore* store)
+PartitionProcessor::PartitionProcessor(ProcessorOptions options, const AggregateType* type,
+                                       Codec* codec, const SnapshotStore* store)
     : options_(std::move(options)),
       event_source_("/esd/" + options_.command_topic),
       type_(type),
@@ -54,7 +58,8 @@ absl::Status PartitionProcessor::Process(const InputRecord& record, absl::Time n
     StageDeadLetter(record, command.status());
     return absl::OkStatus();
   }
-  // Route: a producer with another partitioner put it here; its aggregate has its one writer elsewhere.
+  // Route: a producer with another partitioner put it here; its aggregate has its one writer
+  // elsewhere.
   const PartitionId home = PartitionForKey(command->key, options_.partition_count);
   if (home != options_.partition.partition) {
     StageForward(*command, home);
@@ -69,7 +74,8 @@ absl::Status PartitionProcessor::Process(const InputRecord& record, absl::Time n
   const absl::StatusOr<const Aggregate*> aggregate = pending_.Load(command->key);
   if (!aggregate.ok()) return aggregate.status();
   const absl::StatusOr<Events> events = Decide(*command, **aggregate);
-  absl::StatusOr<Decision> decision = events.ok() ? Evolve(*command, **aggregate, *events) : events.status();
+  absl::StatusOr<Decision> decision =
+      events.ok() ? Evolve(*command, **aggregate, *events) : events.status();
   if (decision.ok()) {
     Stage(*command, *std::move(decision));
   } else {
@@ -80,8 +86,11 @@ absl::Status PartitionProcessor::Process(const InputRecord& record, absl::Time n
 
 ProcessedBatch PartitionProcessor::Finish() {
   for (StoreUpdate::Snapshot& snapshot : pending_.Snapshots()) {
-    batch_.part.records.push_back({Topic::kSnapshot, options_.partition.partition, std::move(snapshot.key),
-                                   std::move(snapshot.value), {}});
+    batch_.part.records.push_back({Topic::kSnapshot,
+                                   options_.partition.partition,
+                                   std::move(snapshot.key),
+                                   std::move(snapshot.value),
+                                   {}});
   }
   batch_.outcomes = pending_.TakeOutcomes();
   pending_.Clear();
@@ -90,23 +99,27 @@ ProcessedBatch PartitionProcessor::Finish() {
   return finished;
 }
 
-absl::StatusOr<const esd::v1::StoredOutcome*> PartitionProcessor::Deduplicate(const Command& command) {
+absl::StatusOr<const esd::v1::StoredOutcome*> PartitionProcessor::Deduplicate(
+    const Command& command) {
   if (command.command_id.empty()) return nullptr;
   return pending_.FindOutcome(command.key, command.command_id);
 }
 
-absl::StatusOr<Events> PartitionProcessor::Decide(const Command& command, const Aggregate& before) const {
+absl::StatusOr<Events> PartitionProcessor::Decide(const Command& command,
+                                                  const Aggregate& before) const {
   if (type_->KeyOf(*command.payload) != command.key) {
     return Reject(absl::StatusCode::kInvalidArgument, "KEY_MISMATCH",
                   "the record's key isn't the key of the aggregate that the command names");
   }
   if (command.expected_version && *command.expected_version != before.version) {
-    return Reject(absl::StatusCode::kAborted, "VERSION_MISMATCH", "the aggregate isn't at the expected version");
+    return Reject(absl::StatusCode::kAborted, "VERSION_MISMATCH",
+                  "the aggregate isn't at the expected version");
   }
   return type_->Decide(before.state.get(), *command.payload, {now_, Next(before.version)});
 }
 
-absl::StatusOr<PartitionProcessor::Decision> PartitionProcessor::Evolve(const Command& command, const Aggregate& before,
+absl::StatusOr<PartitionProcessor::Decision> PartitionProcessor::Evolve(const Command& command,
+                                                                        const Aggregate& before,
                                                                         const Events& events) {
   Decision decision;
   decision.after.version = before.version;
@@ -123,28 +136,35 @@ absl::StatusOr<PartitionProcessor::Decision> PartitionProcessor::Evolve(const Co
   }
   // An accepted command without an id whose events tell everything costs no reply.
   if (!command.command_id.empty() || events.empty()) {
-    const std::string id = command.command_id.empty() ? PositionOf(*command.record) : std::string(command.command_id);
+    const std::string id =
+        command.command_id.empty() ? PositionOf(*command.record) : std::string(command.command_id);
     decision.reply = AcceptedReply(id, decision.after.version, decision.events);
   }
   if (absl::Status status = CheckSizes(command, decision); !status.ok()) return status;
   return decision;
 }
 
-absl::Status PartitionProcessor::CheckSizes(const Command& command, const Decision& decision) const {
+absl::Status PartitionProcessor::CheckSizes(const Command& command,
+                                            const Decision& decision) const {
   // The key stands in the event's headers too.
-  const size_t shared = 2 * command.key.size() + command.command_id.size() + command.traceparent.size();
+  const size_t shared =
+      2 * command.key.size() + command.command_id.size() + command.traceparent.size();
   for (const std::string& event : decision.events) {
-    if (absl::Status status = CheckSize("event", event.size() + shared, options_.limits.event); !status.ok()) return status;
+    if (absl::Status status = CheckSize("event", event.size() + shared, options_.limits.event);
+        !status.ok())
+      return status;
   }
   if (decision.after.state != nullptr) {
     const size_t bytes = decision.after.state->ByteSizeLong() + shared;
-    if (absl::Status status = CheckSize("snapshot", bytes, options_.limits.snapshot); !status.ok()) return status;
+    if (absl::Status status = CheckSize("snapshot", bytes, options_.limits.snapshot); !status.ok())
+      return status;
   }
   return CheckSize("reply", decision.reply.size() + shared, options_.limits.reply);
 }
 
 void PartitionProcessor::Stage(const Command& command, Decision decision) {
-  const int64_t first = decision.after.version.value() + 1 - static_cast<int64_t>(decision.events.size());
+  const int64_t first =
+      decision.after.version.value() + 1 - static_cast<int64_t>(decision.events.size());
   for (size_t i = 0; i < decision.events.size(); ++i) {
     StageEvent(command, decision.event_types[i], std::move(decision.events[i]), i,
                Version{first + static_cast<int64_t>(i)});
@@ -154,10 +174,11 @@ void PartitionProcessor::Stage(const Command& command, Decision decision) {
   batch_.results.push_back(Result(*command.record, Effect::kAccepted, command.type));
 }
 
-void PartitionProcessor::StageEvent(const Command& command, std::string_view type, std::string event, size_t index,
-                                    Version version) {
+void PartitionProcessor::StageEvent(const Command& command, std::string_view type,
+                                    std::string event, size_t index, Version version) {
   const std::string position = PositionOf(*command.record);
-  OutputRecord record{Topic::kEvent, options_.partition.partition, std::string(command.key), std::move(event), {}};
+  OutputRecord record{
+      Topic::kEvent, options_.partition.partition, std::string(command.key), std::move(event), {}};
   // CloudEvents 1.0, Kafka protocol binding, binary content mode.
   record.headers.reserve(10);
   record.headers.push_back({"ce_specversion", "1.0"});
@@ -168,36 +189,46 @@ void PartitionProcessor::StageEvent(const Command& command, std::string_view typ
   record.headers.push_back({"ce_time", now_text_});
   record.headers.push_back({"content-type", "application/json"});
   record.headers.push_back({"esd-version", absl::StrCat(version.value())});
-  record.headers.push_back({"esd-causation-id", command.command_id.empty() ? position : std::string(command.command_id)});
-  if (!command.traceparent.empty()) record.headers.push_back({kTraceparentHeader, std::string(command.traceparent)});
+  record.headers.push_back({"esd-causation-id", command.command_id.empty()
+                                                    ? position
+                                                    : std::string(command.command_id)});
+  if (!command.traceparent.empty())
+    record.headers.push_back({kTraceparentHeader, std::string(command.traceparent)});
   batch_.part.records.push_back(std::move(record));
 }
 
-void PartitionProcessor::StageRejection(const Command& command, const absl::Status& reason, Version version) {
-  const std::string id = command.command_id.empty() ? PositionOf(*command.record) : std::string(command.command_id);
+void PartitionProcessor::StageRejection(const Command& command, const absl::Status& reason,
+                                        Version version) {
+  const std::string id =
+      command.command_id.empty() ? PositionOf(*command.record) : std::string(command.command_id);
   StageReply(command, RejectedReply(id, reason, version), /*is_outcome=*/true);
-  batch_.results.push_back(Result(*command.record, Effect::kRejected, command.type, ReasonOf(reason)));
+  batch_.results.push_back(
+      Result(*command.record, Effect::kRejected, command.type, ReasonOf(reason)));
 }
 
-void PartitionProcessor::StageRepetition(const Command& command, const esd::v1::StoredOutcome& earlier) {
+void PartitionProcessor::StageRepetition(const Command& command,
+                                         const esd::v1::StoredOutcome& earlier) {
   if (earlier.fingerprint() == command.fingerprint) {
     StageReply(command, earlier.reply(), /*is_outcome=*/false);
     batch_.part.records.back().headers.push_back({kReplayedHeader, "true"});
     batch_.results.push_back(Result(*command.record, Effect::kDuplicate, command.type));
     return;
   }
-  const absl::Status reused =
-      Reject(absl::StatusCode::kInvalidArgument, "COMMAND_ID_REUSED",
-             "another command with this id and another payload was processed before: use a new id for a new command");
+  const absl::Status reused = Reject(absl::StatusCode::kInvalidArgument, "COMMAND_ID_REUSED",
+                                     "another command with this id and another payload was "
+                                     "processed before: use a new id for a new command");
   StageReply(command, RejectedReply(command.command_id, reused, kNoVersion), /*is_outcome=*/false);
-  batch_.results.push_back(Result(*command.record, Effect::kRejected, command.type, ReasonOf(reused)));
+  batch_.results.push_back(
+      Result(*command.record, Effect::kRejected, command.type, ReasonOf(reused)));
 }
 
 void PartitionProcessor::StageReply(const Command& command, std::string reply, bool is_outcome) {
-  OutputRecord record{Topic::kReply, options_.partition.partition, std::string(command.key), std::move(reply), {}};
+  OutputRecord record{
+      Topic::kReply, options_.partition.partition, std::string(command.key), std::move(reply), {}};
   record.headers.push_back({"content-type", "application/json"});
   record.headers.push_back({kSourcePositionHeader, PositionOf(*command.record)});
-  if (!command.traceparent.empty()) record.headers.push_back({kTraceparentHeader, std::string(command.traceparent)});
+  if (!command.traceparent.empty())
+    record.headers.push_back({kTraceparentHeader, std::string(command.traceparent)});
   if (is_outcome && !command.command_id.empty()) {
     record.headers.push_back({kCommandIdHeader, std::string(command.command_id)});
     record.headers.push_back({kFingerprintHeader, FormatFingerprint(command.fingerprint)});
@@ -211,20 +242,23 @@ void PartitionProcessor::StageReply(const Command& command, std::string reply, b
 }
 
 void PartitionProcessor::StageDeadLetter(const InputRecord& record, const absl::Status& reason) {
-  OutputRecord letter{Topic::kDeadLetter, options_.partition.partition, {}, {}, CopyHeaders(record)};
+  OutputRecord letter{
+      Topic::kDeadLetter, options_.partition.partition, {}, {}, CopyHeaders(record)};
   if (record.key) letter.key.emplace(*record.key);
   if (record.value) letter.value.emplace(*record.value);
   letter.headers.push_back({"esd-error-reason", ReasonOf(reason)});
   letter.headers.push_back({"esd-error-message", std::string(reason.message())});
   letter.headers.push_back({"esd-source-topic", options_.command_topic});
-  letter.headers.push_back({"esd-source-partition", absl::StrCat(options_.partition.partition.value())});
+  letter.headers.push_back(
+      {"esd-source-partition", absl::StrCat(options_.partition.partition.value())});
   letter.headers.push_back({"esd-source-offset", absl::StrCat(record.offset.value())});
   batch_.part.records.push_back(std::move(letter));
   batch_.results.push_back(Result(record, Effect::kDeadLetter, "", ReasonOf(reason)));
 }
 
 void PartitionProcessor::StageForward(const Command& command, PartitionId home) {
-  batch_.part.records.push_back({Topic::kCommand, home, std::string(command.key), std::string(*command.record->value),
+  batch_.part.records.push_back({Topic::kCommand, home, std::string(command.key),
+                                 std::string(*command.record->value),
                                  CopyHeaders(*command.record)});
   batch_.results.push_back(Result(*command.record, Effect::kForwarded, command.type));
 }

@@ -1,6 +1,6 @@
-// What the engine exists for: turns the commands of one partition, one after the other, into events, snapshots, replies,
-// dead letters and forwarded commands. Nothing here talks to a broker or starts a thread; the only I/O is reading the
-// store.
+// What the engine exists for: turns the commands of one partition, one after the other, into
+// events, snapshots, replies, dead letters and forwarded commands. Nothing here talks to a broker
+// or starts a thread; the only I/O is reading the store.
 #ifndef ESD_ENGINE_WORKER_PARTITION_PROCESSOR_H_
 #define ESD_ENGINE_WORKER_PARTITION_PROCESSOR_H_
 
@@ -17,6 +17,7 @@
 
 #include "engine/aggregate/aggregate_type.h"
 #include "engine/aggregate/codec.h"
+#include "engine/base/effect.h"
 #include "engine/base/types.h"
 #include "engine/log/log.h"
 #include "engine/store/pending_writes.h"
@@ -26,8 +27,6 @@
 namespace esd {
 
 // What became of a command, for metrics and for whoever waits for it.
-enum class Effect { kAccepted, kRejected, kDuplicate, kDeadLetter, kForwarded };
-
 struct CommandResult {
   Offset offset;
   int64_t timestamp_ms = 0;  // of the command's record
@@ -36,7 +35,8 @@ struct CommandResult {
   std::string reason;     // of a rejection or a dead letter
 };
 
-// The largest records that the domain's topics take, in bytes, and the largest command that is processed.
+// The largest records that the domain's topics take, in bytes, and the largest command that is
+// processed.
 struct RecordLimits {
   size_t event = 1'000'000;
   size_t snapshot = 1'000'000;
@@ -52,8 +52,8 @@ struct ProcessorOptions {
   RecordLimits limits;
 };
 
-// What a batch of commands comes to. The part is written to the log; when that is committed, the outcomes and the part's
-// snapshots go to the store.
+// What a batch of commands comes to. The part is written to the log; when that is committed, the
+// outcomes and the part's snapshots go to the store.
 struct ProcessedBatch {
   TransactionPart part;
   std::vector<StoreUpdate::Outcome> outcomes;
@@ -63,14 +63,17 @@ struct ProcessedBatch {
 // For one thread. Everything it is given outlives it.
 class PartitionProcessor {
  public:
-  PartitionProcessor(ProcessorOptions options, const AggregateType* type, Codec* codec, const SnapshotStore* store);
+  PartitionProcessor(ProcessorOptions options, const AggregateType* type, Codec* codec,
+                     const SnapshotStore* store);
 
-  // Adds the effect of `record`, the next command of the partition, to the batch. `now` is the time of the batch. Bad
-  // input is an effect too (a rejection, a dead letter), never an error: errors are the store's.
+  // Adds the effect of `record`, the next command of the partition, to the batch. `now` is the time
+  // of the batch. Bad input is an effect too (a rejection, a dead letter), never an error: errors
+  // are the store's.
   absl::Status Process(const InputRecord& record, absl::Time now);
 
-  // Ends the batch: everything since the last call. Views in its headers are valid as long as the records that were
-  // processed. The next batch must not be begun before this one is committed and in the store.
+  // Ends the batch: everything since the last call. Views in its headers are valid as long as the
+  // records that were processed. The next batch must not be begun before this one is committed and
+  // in the store.
   ProcessedBatch Finish();
 
   const DomainPartition& partition() const { return options_.partition; }
@@ -86,10 +89,11 @@ class PartitionProcessor {
 
   // Stages of Process(), in order. The errors of Decide() and Evolve() are rejections.
   absl::StatusOr<const esd::v1::StoredOutcome*> Deduplicate(const Command& command);
-  absl::StatusOr<std::vector<std::unique_ptr<google::protobuf::Message>>> Decide(const Command& command,
-                                                                                const Aggregate& before) const;
-  absl::StatusOr<Decision> Evolve(const Command& command, const Aggregate& before,
-                                  const std::vector<std::unique_ptr<google::protobuf::Message>>& events);
+  absl::StatusOr<std::vector<std::unique_ptr<google::protobuf::Message>>> Decide(
+      const Command& command, const Aggregate& before) const;
+  absl::StatusOr<Decision> Evolve(
+      const Command& command, const Aggregate& before,
+      const std::vector<std::unique_ptr<google::protobuf::Message>>& events);
   void Stage(const Command& command, Decision decision);
 
   void StageRejection(const Command& command, const absl::Status& reason, Version version);
@@ -98,7 +102,8 @@ class PartitionProcessor {
   void StageForward(const Command& command, PartitionId home);
 
   absl::Status CheckSizes(const Command& command, const Decision& decision) const;
-  void StageEvent(const Command& command, std::string_view type, std::string event, size_t index, Version version);
+  void StageEvent(const Command& command, std::string_view type, std::string event, size_t index,
+                  Version version);
   void StageReply(const Command& command, std::string reply, bool is_outcome);
   std::string PositionOf(const InputRecord& record) const;  // `<partition>:<offset>`
   void SetTime(absl::Time now);

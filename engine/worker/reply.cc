@@ -4,7 +4,7 @@
 #include <absl/strings/str_cat.h>
 
 #include "engine/aggregate/aggregate_type.h"
-#include "engine/base/logging_json.h"
+#include "engine/base/json_string.h"
 
 namespace esd {
 namespace {
@@ -23,7 +23,8 @@ void AppendVersion(Version version, std::string* reply) {
 
 }  // namespace
 
-std::string AcceptedReply(std::string_view command_id, Version version, const std::vector<std::string>& events) {
+std::string AcceptedReply(std::string_view command_id, Version version,
+                          const std::vector<std::string>& events) {
   std::string reply = BeginReply(command_id, "ACCEPTED");
   AppendVersion(version, &reply);
   reply += R"(,"events":[)";
@@ -35,7 +36,8 @@ std::string AcceptedReply(std::string_view command_id, Version version, const st
   return reply;
 }
 
-std::string RejectedReply(std::string_view command_id, const absl::Status& reason, Version version) {
+std::string RejectedReply(std::string_view command_id, const absl::Status& reason,
+                          Version version) {
   std::string reply = BeginReply(command_id, "REJECTED");
   reply += R"(,"code":)";
   AppendJsonString(CodeName(reason.code()), &reply);
@@ -48,10 +50,13 @@ std::string RejectedReply(std::string_view command_id, const absl::Status& reaso
   return reply;
 }
 
-std::string FormatFingerprint(uint64_t fingerprint) { return absl::StrCat(absl::Hex(fingerprint, absl::kZeroPad16)); }
+std::string FormatFingerprint(uint64_t fingerprint) {
+  return absl::StrCat(absl::Hex(fingerprint, absl::kZeroPad16));
+}
 
 bool ParseFingerprint(std::string_view text, uint64_t* fingerprint) {
-  return text.size() == 16 && absl::SimpleHexAtoi(absl::string_view(text.data(), text.size()), fingerprint);
+  return text.size() == 16 &&
+         absl::SimpleHexAtoi(absl::string_view(text.data(), text.size()), fingerprint);
 }
 
 }  // namespace esd

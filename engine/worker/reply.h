@@ -1,4 +1,5 @@
-// The reply record: JSON that says what became of a command. Its form is part of the topics' contract.
+// The reply record: JSON that says what became of a command. Its form is part of the topics'
+// contract.
 #ifndef ESD_ENGINE_WORKER_REPLY_H_
 #define ESD_ENGINE_WORKER_REPLY_H_
 
@@ -16,15 +17,17 @@ namespace esd {
 //
 // `esd-source-position: <partition>:<offset>` of the command that is answered.
 inline constexpr std::string_view kSourcePositionHeader = "esd-source-position";
-// `esd-command-fingerprint: <16 hex digits>`: this reply is the outcome of its command id, kept for later commands with
-// the same id. Replies without it are not: repeated ones, and those to a command that reuses an id.
+// `esd-command-fingerprint: <16 hex digits>`: this reply is the outcome of its command id, kept for
+// later commands with the same id. Replies without it are not: repeated ones, and those to a
+// command that reuses an id.
 inline constexpr std::string_view kFingerprintHeader = "esd-command-fingerprint";
 // `esd-replayed: true`: the outcome of an earlier command with the same id, once more.
 inline constexpr std::string_view kReplayedHeader = "esd-replayed";
 
-// {"commandId":"…","status":"ACCEPTED","version":3,"events":[…]}; `events` are JSON envelopes, `version` is the
-// aggregate's now and left out when it has none.
-std::string AcceptedReply(std::string_view command_id, Version version, const std::vector<std::string>& events);
+// {"commandId":"…","status":"ACCEPTED","version":3,"events":[…]}; `events` are JSON envelopes,
+// `version` is the aggregate's now and left out when it has none.
+std::string AcceptedReply(std::string_view command_id, Version version,
+                          const std::vector<std::string>& events);
 
 // {"commandId":"…","status":"REJECTED","code":"NOT_FOUND","reason":"USER_NOT_FOUND","message":"…","version":3}
 std::string RejectedReply(std::string_view command_id, const absl::Status& reason, Version version);

@@ -20,8 +20,13 @@ constexpr absl::Duration kLastRetry = absl::Seconds(2);
 // The state of one restore.
 class Restore {
  public:
-  Restore(Log& log, SnapshotStore& store, const DomainPartition& partition, Metrics& metrics, std::stop_token stop)
-      : log_(log), store_(store), partition_(partition), metrics_(metrics), stop_(std::move(stop)) {}
+  Restore(Log& log, SnapshotStore& store, const DomainPartition& partition, Metrics& metrics,
+          std::stop_token stop)
+      : log_(log),
+        store_(store),
+        partition_(partition),
+        metrics_(metrics),
+        stop_(std::move(stop)) {}
 
   absl::StatusOr<RestoredPartition> Run() {
     auto opened = log_.OpenPartition(partition_, stop_);
@@ -30,7 +35,8 @@ class Restore {
     if (absl::Status status = LoadCheckpoint(); !status.ok()) return status;
     absl::Status status = ReplayChangelogs();
     if (absl::IsOutOfRange(status)) {
-      // Offsets that the checkpoint counts on are gone: what was deleted with them can't be told, so start anew.
+      // Offsets that the checkpoint counts on are gone: what was deleted with them can't be told,
+      // so start anew.
       if (status = Wipe(std::string(status.message())); status.ok()) status = ReplayChangelogs();
     }
     if (status.ok()) status = CheckPosition();
@@ -49,7 +55,9 @@ class Restore {
     if (Offset{checkpoint_.snapshot_offset()} > opened_.snapshot_end ||
         Offset{checkpoint_.reply_offset()} > opened_.reply_end ||
         Offset{checkpoint_.command_offset()} > *opened_.committed) {
-      return Wipe("the store's checkpoint is ahead of the topics, which were made again or whose offsets were reset");
+      return Wipe(
+          "the store's checkpoint is ahead of the topics, which were made again or whose offsets "
+          "were reset");
     }
     if (Offset{checkpoint_.snapshot_offset()} < opened_.snapshot_begin) {
       return Wipe("the changelog doesn't reach back to the store's checkpoint");
@@ -58,7 +66,8 @@ class Restore {
   }
 
   absl::Status Wipe(const std::string& reason) {
-    spdlog::warn("{}: {}: the local state is wiped and rebuilt from the changelog", ToString(partition_), reason);
+    spdlog::warn("{}: {}: the local state is wiped and rebuilt from the changelog",
+                 ToString(partition_), reason);
     checkpoint_.Clear();
     checkpoint_.set_snapshot_offset(opened_.snapshot_begin.value());
     return store_.DropPartition(partition_);
@@ -68,12 +77,13 @@ class Restore {
     const absl::Time begin = absl::Now();
     // Replies live for a limited time: what is gone from their topic has expired in the store, too.
     checkpoint_.set_reply_offset(std::max(checkpoint_.reply_offset(), opened_.reply_begin.value()));
-    absl::Status status =
-        log_.Replay(partition_, Topic::kSnapshot, Offset{checkpoint_.snapshot_offset()}, opened_.snapshot_end,
-                    [this](const auto& records, Offset next) { return ApplySnapshots(records, next); }, stop_);
+    absl::Status status = log_.Replay(
+        partition_, Topic::kSnapshot, Offset{checkpoint_.snapshot_offset()}, opened_.snapshot_end,
+        [this](const auto& records, Offset next) { return ApplySnapshots(records, next); }, stop_);
     if (!status.ok()) return status;
-    status = log_.Replay(partition_, Topic::kReply, Offset{checkpoint_.reply_offset()}, opened_.reply_end,
-                         [this](const auto& records, Offset next) { return ApplyReplies(records, next); }, stop_);
+    status = log_.Replay(
+        partition_, Topic::kReply, Offset{checkpoint_.reply_offset()}, opened_.reply_end,
+        [this](const auto& records, Offset next) { return ApplyReplies(records, next); }, stop_);
     if (status.ok()) {
       spdlog::info("{}: restored {} records in {}", ToString(partition_), records_,
                    absl::FormatDuration(absl::Trunc(absl::Now() - begin, absl::Milliseconds(1))));
@@ -85,7 +95,8 @@ class Restore {
     StoreUpdate update{partition_, {}, {}, {}};
     for (const InputRecord& record : records) {
       if (!record.key) continue;  // not written by this engine, and no aggregate
-      update.snapshots.push_back({std::string(*record.key), std::string(record.value.value_or(""))});
+      update.snapshots.push_back(
+          {std::string(*record.key), std::string(record.value.value_or(""))});
     }
     checkpoint_.set_snapshot_offset(next.value());
     return Apply(std::move(update), records.size());
@@ -105,7 +116,8 @@ class Restore {
     bool is_outcome = false;
     for (const Header& header : record.headers) {
       if (header.name == kCommandIdHeader) command_id = header.value;
-      if (header.name == kFingerprintHeader) is_outcome = ParseFingerprint(header.value, &fingerprint);
+      if (header.name == kFingerprintHeader)
+        is_outcome = ParseFingerprint(header.value, &fingerprint);
     }
     if (!is_outcome || command_id.empty() || !record.key || !record.value) return;
     esd::v1::StoredOutcome outcome;
@@ -118,32 +130,36 @@ class Restore {
   absl::Status Apply(StoreUpdate update, size_t records) {
     records_ += records;
     metrics_.RestoreRecords(partition_).Increment(static_cast<double>(records));
-    const int64_t remaining = opened_.snapshot_end.value() - checkpoint_.snapshot_offset() + opened_.reply_end.value() -
-                              checkpoint_.reply_offset();
-    metrics_.RestoreRemainingRecords(partition_).Set(static_cast<double>(std::max<int64_t>(0, remaining)));
+    const int64_t remaining = opened_.snapshot_end.value() - checkpoint_.snapshot_offset() +
+                              opened_.reply_end.value() - checkpoint_.reply_offset();
+    metrics_.RestoreRemainingRecords(partition_)
+        .Set(static_cast<double>(std::max<int64_t>(0, remaining)));
     has_history_ = has_history_ || !update.snapshots.empty() || !update.outcomes.empty();
     update.checkpoint = checkpoint_;
     return store_.Apply({std::move(update)});
   }
 
-  // Effects without a committed position: the group is another one, or its offsets have expired. Processing from the
-  // beginning would do everything a second time.
+  // Effects without a committed position: the group is another one, or its offsets have expired.
+  // Processing from the beginning would do everything a second time.
   absl::Status CheckPosition() const {
     if (opened_.committed || !has_history_) return absl::OkStatus();
     return absl::FailedPreconditionError(absl::StrCat(
-        "the consumer group has no committed offset for ", log_.TopicName(partition_.domain, Topic::kCommand), "/",
-        partition_.partition.value(),
-        ", but its commands have been processed before: run with the --group that did, or set the group's offset behind "
+        "the consumer group has no committed offset for ",
+        log_.TopicName(partition_.domain, Topic::kCommand), "/", partition_.partition.value(),
+        ", but its commands have been processed before: run with the --group that did, or set the "
+        "group's offset behind "
         "the last command that has an effect (kafka-consumer-groups --reset-offsets --to-offset)"));
   }
 
   absl::StatusOr<RestoredPartition> Finish() {
     const Offset next = std::max(opened_.committed.value_or(Offset{0}), opened_.command_begin);
     if (opened_.committed && *opened_.committed < opened_.command_begin) {
-      spdlog::error("{}: commands {} to {} were deleted by the topic's retention before they were processed; raise "
-                    "retention.ms of {} above the longest time that esd may stand still",
-                    ToString(partition_), opened_.committed->value(), opened_.command_begin.value() - 1,
-                    log_.TopicName(partition_.domain, Topic::kCommand));
+      spdlog::error(
+          "{}: commands {} to {} were deleted by the topic's retention before they were processed; "
+          "raise "
+          "retention.ms of {} above the longest time that esd may stand still",
+          ToString(partition_), opened_.committed->value(), opened_.command_begin.value() - 1,
+          log_.TopicName(partition_.domain, Topic::kCommand));
     }
     checkpoint_.set_command_offset(next.value());
     metrics_.RestoreRemainingRecords(partition_).Set(0);
@@ -167,12 +183,14 @@ bool MayPass(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<RestoredPartition> RestorePartition(Log& log, SnapshotStore& store, const DomainPartition& partition,
+absl::StatusOr<RestoredPartition> RestorePartition(Log& log, SnapshotStore& store,
+                                                   const DomainPartition& partition,
                                                    Metrics& metrics, std::stop_token stop) {
   return Restore(log, store, partition, metrics, std::move(stop)).Run();
 }
 
-Restorer::Restorer(Log* log, SnapshotStore* store, Metrics* metrics, std::function<void()> on_finished)
+Restorer::Restorer(Log* log, SnapshotStore* store, Metrics* metrics,
+                   std::function<void()> on_finished)
     : log_(log), store_(store), metrics_(metrics), on_finished_(std::move(on_finished)) {
   thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
 }
@@ -197,7 +215,8 @@ void Restorer::Cancel(const DomainPartition& partition) {
     const auto ended = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_ != partition; };
     mutex_.Await(absl::Condition(&ended));
   }
-  std::erase_if(finished_, [&](const Finished& finished) { return finished.partition == partition; });
+  std::erase_if(finished_,
+                [&](const Finished& finished) { return finished.partition == partition; });
 }
 
 std::vector<Restorer::Finished> Restorer::TakeFinished() {
@@ -211,7 +230,9 @@ void Restorer::Run(std::stop_token stop) {
     std::stop_source cancel;
     {
       absl::MutexLock lock(&mutex_);
-      const auto has_work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !waiting_.empty(); };
+      const auto has_work = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+        return stopping_ || !waiting_.empty();
+      };
       mutex_.Await(absl::Condition(&has_work));
       if (stop.stop_requested()) return;
       partition = std::move(waiting_.front());
@@ -229,15 +250,19 @@ void Restorer::Run(std::stop_token stop) {
   }
 }
 
-absl::StatusOr<RestoredPartition> Restorer::RestoreWithRetries(const DomainPartition& partition, std::stop_token stop) {
+absl::StatusOr<RestoredPartition> Restorer::RestoreWithRetries(const DomainPartition& partition,
+                                                               std::stop_token stop) {
   absl::Duration wait = kFirstRetry;
   for (;;) {
-    absl::StatusOr<RestoredPartition> result = RestorePartition(*log_, *store_, partition, *metrics_, stop);
+    absl::StatusOr<RestoredPartition> result =
+        RestorePartition(*log_, *store_, partition, *metrics_, stop);
     if (result.ok() || !MayPass(result.status())) return result;
-    spdlog::warn("{}: the restore is tried again: {}", ToString(partition), std::string(result.status().message()));
+    spdlog::warn("{}: the restore is tried again: {}", ToString(partition),
+                 std::string(result.status().message()));
     const auto cancelled = [&stop] { return stop.stop_requested(); };
     absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&cancelled), wait)) return absl::CancelledError("the restore was cancelled");
+    if (mutex_.AwaitWithTimeout(absl::Condition(&cancelled), wait))
+      return absl::CancelledError("the restore was cancelled");
     wait = std::min(2 * wait, kLastRetry);
   }
 }

@@ -28,15 +28,18 @@ struct RestoredPartition {
   esd::v1::StoredCheckpoint checkpoint;
 };
 
-// Restores one partition: opens it (which ends what another owner left unfinished), replays the snapshot and the reply
-// topic from the store's checkpoint on, or from the beginning when the checkpoint can't be trusted. Errors: as of
-// Log::OpenPartition() and Replay(), of the store, and kFailedPrecondition when the consumer group's position doesn't
-// fit to the topics (processing would repeat or skip commands; the message says what to do).
-absl::StatusOr<RestoredPartition> RestorePartition(Log& log, SnapshotStore& store, const DomainPartition& partition,
+// Restores one partition: opens it (which ends what another owner left unfinished), replays the
+// snapshot and the reply topic from the store's checkpoint on, or from the beginning when the
+// checkpoint can't be trusted. Errors: as of Log::OpenPartition() and Replay(), of the store, and
+// kFailedPrecondition when the consumer group's position doesn't fit to the topics (processing
+// would repeat or skip commands; the message says what to do).
+absl::StatusOr<RestoredPartition> RestorePartition(Log& log, SnapshotStore& store,
+                                                   const DomainPartition& partition,
                                                    Metrics& metrics, std::stop_token stop);
 
-// Restores partitions one after the other on a thread of its own, so that the worker goes on with those it has. An error
-// that may pass is tried again until it does or the partition is cancelled. Its functions may be called from any thread.
+// Restores partitions one after the other on a thread of its own, so that the worker goes on with
+// those it has. An error that may pass is tried again until it does or the partition is cancelled.
+// Its functions may be called from any thread.
 class Restorer {
  public:
   struct Finished {
@@ -44,14 +47,15 @@ class Restorer {
     absl::StatusOr<RestoredPartition> result;
   };
 
-  // `on_finished` is called on the restorer's thread after each restore. Log, store and metrics outlive the restorer.
+  // `on_finished` is called on the restorer's thread after each restore. Log, store and metrics
+  // outlive the restorer.
   Restorer(Log* log, SnapshotStore* store, Metrics* metrics, std::function<void()> on_finished);
   ~Restorer();
 
   void Submit(const DomainPartition& partition) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Makes sure that the partition isn't being restored, and that TakeFinished() doesn't return it: returns when the
-  // restore that is under way has ended.
+  // Makes sure that the partition isn't being restored, and that TakeFinished() doesn't return it:
+  // returns when the restore that is under way has ended.
   void Cancel(const DomainPartition& partition) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What was finished since the last call.
@@ -59,7 +63,8 @@ class Restorer {
 
  private:
   void Run(std::stop_token stop);
-  absl::StatusOr<RestoredPartition> RestoreWithRetries(const DomainPartition& partition, std::stop_token stop);
+  absl::StatusOr<RestoredPartition> RestoreWithRetries(const DomainPartition& partition,
+                                                       std::stop_token stop);
 
   Log* const log_;
   SnapshotStore* const store_;

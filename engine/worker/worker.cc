@@ -16,34 +16,21 @@ namespace {
 constexpr absl::Duration kPollWait = absl::Milliseconds(500);
 constexpr absl::Duration kLagInterval = absl::Seconds(1);
 
-// A transaction that nothing comes of: tried again after 10, 20, 40 … 500 ms, for a minute or so if the broker answers
-// at once. A broker that doesn't answer takes the partitions away before that.
+// A transaction that nothing comes of: tried again after 10, 20, 40 … 500 ms, for a minute or so if
+// the broker answers at once. A broker that doesn't answer takes the partitions away before that.
 constexpr int kMaxAttempts = 120;
 constexpr absl::Duration kFirstPause = absl::Milliseconds(10);
 constexpr absl::Duration kLastPause = absl::Milliseconds(500);
-// A hand-over waits for so many attempts to commit what is under way; then the next owner processes it.
+// A hand-over waits for so many attempts to commit what is under way; then the next owner processes
+// it.
 constexpr int kHandOverAttempts = 3;
 
-absl::Duration PauseAfter(int attempt) { return std::min(kFirstPause * (1 << std::min(attempt, 10)), kLastPause); }
+absl::Duration PauseAfter(int attempt) {
+  return std::min(kFirstPause * (1 << std::min(attempt, 10)), kLastPause);
+}
 
 bool MayPass(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-}
-
-CommandOutcome MetricOf(Effect effect) {
-  switch (effect) {
-    case Effect::kAccepted:
-      return CommandOutcome::kAccepted;
-    case Effect::kRejected:
-      return CommandOutcome::kRejected;
-    case Effect::kDuplicate:
-      return CommandOutcome::kDuplicate;
-    case Effect::kDeadLetter:
-      return CommandOutcome::kDeadLetter;
-    case Effect::kForwarded:
-      return CommandOutcome::kForwarded;
-  }
-  return CommandOutcome::kAccepted;
 }
 
 TransactionResult MetricOf(CommitOutcome outcome) {
@@ -94,7 +81,8 @@ Worker::Worker(int index, WorkerEnvironment environment, std::unique_ptr<WorkerL
     : index_(index),
       environment_(std::move(environment)),
       log_(std::move(log)),
-      restorer_(environment_.log, environment_.store, environment_.metrics, [this] { log_->Wake(); }) {}
+      restorer_(environment_.log, environment_.store, environment_.metrics,
+                [this] { log_->Wake(); }) {}
 
 Worker::~Worker() {
   thread_.request_stop();
@@ -200,19 +188,26 @@ absl::Status Worker::HandleFinishedRestores() {
     const DomainPartition& partition = finished.partition;
     if (absl::IsCancelled(finished.result.status())) continue;
     if (!finished.result.ok()) {
-      return absl::Status(finished.result.status().code(),
-                          absl::StrCat(ToString(partition), ": ", finished.result.status().message()));
+      return absl::Status(
+          finished.result.status().code(),
+          absl::StrCat(ToString(partition), ": ", finished.result.status().message()));
     }
     const Log& log = *environment_.log;
-    ProcessorOptions options{partition, log.PartitionCount(partition.domain), log.TopicName(partition.domain, Topic::kCommand), {}};
+    ProcessorOptions options{partition,
+                             log.PartitionCount(partition.domain),
+                             log.TopicName(partition.domain, Topic::kCommand),
+                             {}};
     options.limits.event = log.MaxRecordBytes(partition.domain, Topic::kEvent);
     options.limits.snapshot = log.MaxRecordBytes(partition.domain, Topic::kSnapshot);
     options.limits.reply = log.MaxRecordBytes(partition.domain, Topic::kReply);
     Partition state;
-    state.processor = std::make_unique<PartitionProcessor>(std::move(options), environment_.domains->at(partition.domain).get(),
-                                                           codecs_.at(partition.domain).get(), environment_.store);
+    state.processor = std::make_unique<PartitionProcessor>(
+        std::move(options), environment_.domains->at(partition.domain).get(),
+        codecs_.at(partition.domain).get(), environment_.store);
     state.checkpoint = finished.result->checkpoint;
-    if (absl::Status status = log_->Start(partition, finished.result->next_command_offset); !status.ok()) return status;
+    if (absl::Status status = log_->Start(partition, finished.result->next_command_offset);
+        !status.ok())
+      return status;
     partitions_[partition] = std::move(state);
     environment_.metrics->PartitionRestored(partition).Set(1);
     absl::MutexLock lock(&mutex_);
@@ -226,15 +221,18 @@ absl::Status Worker::HandleHandOver(const std::vector<DomainPartition>& partitio
   for (const DomainPartition& partition : partitions) {
     const auto it = partitions_.find(partition);
     if (it == partitions_.end() || !it->second.claimed) continue;
-    release.parts.push_back({partition, Offset{it->second.checkpoint.command_offset()}, OwnershipMark::kRelease, {}});
+    release.parts.push_back(
+        {partition, Offset{it->second.checkpoint.command_offset()}, OwnershipMark::kRelease, {}});
   }
   if (!release.parts.empty()) {
     // Only a courtesy: without the mark the next owner fences this worker first.
     const CommitResult result = log_->Commit(release);
     if (result.outcome != CommitOutcome::kCommitted) {
-      spdlog::warn("worker {}: the hand-over of {} partitions could not be marked ({}); the next owner will fence this "
-                   "worker first",
-                   index_, release.parts.size(), result.reason);
+      spdlog::warn(
+          "worker {}: the hand-over of {} partitions could not be marked ({}); the next owner will "
+          "fence this "
+          "worker first",
+          index_, release.parts.size(), result.reason);
     }
   }
   for (const DomainPartition& partition : partitions) Forget(partition);
@@ -252,8 +250,9 @@ void Worker::Forget(const DomainPartition& partition) {
 
 absl::StatusOr<PolledCommands> Worker::Poll() {
   UpdateLag();
-  const bool has_claims = std::any_of(partitions_.begin(), partitions_.end(),
-                                      [](const auto& partition) { return !partition.second.claimed; });
+  const bool has_claims =
+      std::any_of(partitions_.begin(), partitions_.end(),
+                  [](const auto& partition) { return !partition.second.claimed; });
   absl::StatusOr<PolledCommands> commands =
       log_->Poll(environment_.limits, has_claims ? absl::ZeroDuration() : kPollWait);
   if (commands.ok() || !MayPass(commands.status())) return commands;
@@ -281,10 +280,13 @@ absl::StatusOr<Worker::Batch> Worker::Process(PolledCommands commands) {
 void Worker::AddClaims(Batch* batch) {
   for (const auto& [partition, state] : partitions_) {
     if (state.claimed) continue;
-    auto part = std::find_if(batch->transaction.parts.begin(), batch->transaction.parts.end(),
-                             [&](const TransactionPart& candidate) { return candidate.partition == partition; });
+    auto part = std::find_if(
+        batch->transaction.parts.begin(), batch->transaction.parts.end(),
+        [&](const TransactionPart& candidate) { return candidate.partition == partition; });
     if (part == batch->transaction.parts.end()) {
-      batch->Add({{partition, Offset{state.checkpoint.command_offset()}, OwnershipMark::kNone, {}}, {}, {}});
+      batch->Add({{partition, Offset{state.checkpoint.command_offset()}, OwnershipMark::kNone, {}},
+                  {},
+                  {}});
       part = batch->transaction.parts.end() - 1;
     }
     part->ownership = OwnershipMark::kClaim;
@@ -303,9 +305,10 @@ absl::Status Worker::Commit(Batch* batch) {
     }
     spdlog::warn("worker {}: the transaction is tried again: {}", index_, result.reason);
     if (attempt == kMaxAttempts) {
-      return absl::UnavailableError(absl::StrCat("no transaction succeeded in ", kMaxAttempts, " attempts, last: ",
-                                                 result.reason, "; check the broker, and that no other process runs with "
-                                                 "this --instance-id"));
+      return absl::UnavailableError(absl::StrCat(
+          "no transaction succeeded in ", kMaxAttempts, " attempts, last: ", result.reason,
+          "; check the broker, and that no other process runs with "
+          "this --instance-id"));
     }
     const absl::StatusOr<bool> committed = Recover(result, batch);
     if (!committed.ok()) return committed.status();
@@ -343,7 +346,8 @@ absl::Status Worker::Reopen(std::string_view why, const Batch&) {
   for (int attempt = 0;; ++attempt) {
     absl::Status status = log_->Reopen();
     if (status.ok() || !MayPass(status) || attempt == kMaxAttempts) return status;
-    spdlog::warn("worker {}: opening the producer is tried again: {}", index_, std::string(status.message()));
+    spdlog::warn("worker {}: opening the producer is tried again: {}", index_,
+                 std::string(status.message()));
     Pause(PauseAfter(attempt));
   }
 }
@@ -362,9 +366,10 @@ absl::StatusOr<bool> Worker::WasCommitted(Batch* batch) {
       batch->written.resize(parts.size());
       return true;
     }
-    return absl::AbortedError(absl::StrCat(ToString(parts[i].partition), ": the committed offset is ", committed.value(),
-                                           ", neither ", before.value(), " nor ", parts[i].next_command_offset.value(),
-                                           ": another instance processed the partition; start this one again"));
+    return absl::AbortedError(
+        absl::StrCat(ToString(parts[i].partition), ": the committed offset is ", committed.value(),
+                     ", neither ", before.value(), " nor ", parts[i].next_command_offset.value(),
+                     ": another instance processed the partition; start this one again"));
   }
   return false;
 }
@@ -374,9 +379,11 @@ void Worker::RemoveUnwanted(bool also_handed_over, Batch* batch) {
   {
     absl::MutexLock lock(&mutex_);
     for (const Request& request : requests_) {
-      const bool applies = request.kind == Request::Kind::kDrop ||
-                           (request.kind == Request::Kind::kHandOver && (also_handed_over || stopping_));
-      if (applies) unwanted.insert(unwanted.end(), request.partitions.begin(), request.partitions.end());
+      const bool applies =
+          request.kind == Request::Kind::kDrop ||
+          (request.kind == Request::Kind::kHandOver && (also_handed_over || stopping_));
+      if (applies)
+        unwanted.insert(unwanted.end(), request.partitions.begin(), request.partitions.end());
     }
   }
   for (const DomainPartition& partition : unwanted) {
@@ -396,10 +403,12 @@ absl::Status Worker::Publish(Batch batch) {
     partition.claimed = true;
     partition.checkpoint.set_command_offset(part.next_command_offset.value());
     const CommitResult::Written& written = batch.written[i];
-    if (written.snapshot_end) partition.checkpoint.set_snapshot_offset(written.snapshot_end->value());
+    if (written.snapshot_end)
+      partition.checkpoint.set_snapshot_offset(written.snapshot_end->value());
     if (written.reply_end) partition.checkpoint.set_reply_offset(written.reply_end->value());
 
-    StoreUpdate update{part.partition, {}, std::move(batch.effects[i].outcomes), partition.checkpoint};
+    StoreUpdate update{
+        part.partition, {}, std::move(batch.effects[i].outcomes), partition.checkpoint};
     for (OutputRecord& record : part.records) {
       if (record.topic != Topic::kSnapshot) continue;
       update.snapshots.push_back({*std::move(record.key), *std::move(record.value)});
@@ -408,11 +417,13 @@ absl::Status Worker::Publish(Batch batch) {
     Count(part.partition, batch.effects[i].results, now);
     commands += batch.effects[i].results.size();
   }
-  if (commands > 0) environment_.metrics->transaction_commands().Observe(static_cast<double>(commands));
+  if (commands > 0)
+    environment_.metrics->transaction_commands().Observe(static_cast<double>(commands));
   return environment_.store->Apply(updates);
 }
 
-void Worker::Count(const DomainPartition& partition, const std::vector<CommandResult>& results, absl::Time now) {
+void Worker::Count(const DomainPartition& partition, const std::vector<CommandResult>& results,
+                   absl::Time now) {
   absl::flat_hash_map<std::pair<std::string_view, Effect>, int> counts;
   for (const CommandResult& result : results) {
     ++counts[{result.type.empty() ? Metrics::kUnknownType : result.type, result.effect}];
@@ -423,7 +434,7 @@ void Worker::Count(const DomainPartition& partition, const std::vector<CommandRe
     }
   }
   for (const auto& [what, count] : counts) {
-    environment_.metrics->Commands(partition.domain, what.first, MetricOf(what.second)).Increment(count);
+    environment_.metrics->Commands(partition.domain, what.first, what.second).Increment(count);
   }
 }
 
@@ -440,7 +451,9 @@ void Worker::UpdateLag() {
 
 void Worker::Pause(absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
-  const auto interesting = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !requests_.empty(); };
+  const auto interesting = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !requests_.empty();
+  };
   mutex_.AwaitWithTimeout(absl::Condition(&interesting), duration);
 }
 

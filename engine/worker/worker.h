@@ -1,5 +1,5 @@
-// A worker: one thread that processes the commands of its partitions and commits their effects, one transaction for
-// whatever is waiting in all of them.
+// A worker: one thread that processes the commands of its partitions and commits their effects, one
+// transaction for whatever is waiting in all of them.
 #ifndef ESD_ENGINE_WORKER_WORKER_H_
 #define ESD_ENGINE_WORKER_WORKER_H_
 
@@ -37,8 +37,8 @@ struct WorkerEnvironment {
   SnapshotStore* store;
   const DomainRegistry* domains;
   Metrics* metrics;
-  // Called when a worker or the membership can't go on, on its thread; the error says what to do. It processes nothing
-  // from then on.
+  // Called when a worker or the membership can't go on, on its thread; the error says what to do.
+  // It processes nothing from then on.
   std::function<void(const absl::Status&)> on_failure;
   PollLimits limits;
 };
@@ -48,19 +48,21 @@ class Worker {
   // Opens the worker's side of the log, which may take some seconds, and starts the thread.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(int index, WorkerEnvironment environment);
 
-  // Stops the thread; whatever it is doing ends first. Partitions that it still has are left as after a crash.
+  // Stops the thread; whatever it is doing ends first. Partitions that it still has are left as
+  // after a crash.
   ~Worker();
 
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // The following may be called from any thread, Assign() and the other two in the order that they are meant in.
+  // The following may be called from any thread, Assign() and the other two in the order that they
+  // are meant in.
 
   // Restores the partitions, then processes them. Returns at once.
   void Assign(const std::vector<DomainPartition>& partitions);
 
-  // Commits what is under way, marks the partitions as released and lets go of them. Returns when that is done; of
-  // partitions that the worker doesn't have, nothing is done.
+  // Commits what is under way, marks the partitions as released and lets go of them. Returns when
+  // that is done; of partitions that the worker doesn't have, nothing is done.
   void HandOver(const std::vector<DomainPartition>& partitions);
 
   // Lets go of the partitions without another commit. Returns when that is done.
@@ -123,17 +125,20 @@ class Worker {
 
   // Claims for partitions that were restored and have not been claimed yet.
   void AddClaims(Batch* batch);
-  // What Commit() does about an answer other than kCommitted; true when the batch is committed after all.
+  // What Commit() does about an answer other than kCommitted; true when the batch is committed
+  // after all.
   absl::StatusOr<bool> Recover(const CommitResult& result, Batch* batch);
   // Takes the worker's identity up again.
   absl::Status Reopen(std::string_view why, const Batch& batch);
-  // Whether the batch that a commit was tried for is committed. Parts whose partition was taken over are removed.
+  // Whether the batch that a commit was tried for is committed. Parts whose partition was taken
+  // over are removed.
   absl::StatusOr<bool> WasCommitted(Batch* batch);
   // Removes parts of partitions that this worker is asked to let go of.
   void RemoveUnwanted(bool also_handed_over, Batch* batch);
   // Waits, but not when a request comes in.
   void Pause(absl::Duration duration);
-  void Count(const DomainPartition& partition, const std::vector<CommandResult>& results, absl::Time now);
+  void Count(const DomainPartition& partition, const std::vector<CommandResult>& results,
+             absl::Time now);
   void UpdateLag();
 
   const int index_;

@@ -11,12 +11,15 @@ namespace esd {
 namespace {
 
 std::string Names(const std::vector<DomainPartition>& partitions) {
-  return absl::StrJoin(partitions, " ", [](std::string* out, const DomainPartition& p) { out->append(ToString(p)); });
+  return absl::StrJoin(partitions, " ", [](std::string* out, const DomainPartition& p) {
+    out->append(ToString(p));
+  });
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Start(int count, const WorkerEnvironment& environment) {
+absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Start(
+    int count, const WorkerEnvironment& environment) {
   std::unique_ptr<WorkerPool> pool(new WorkerPool(environment));
   for (int i = 0; i < count; ++i) {
     auto worker = Worker::Start(i, environment);
@@ -37,7 +40,9 @@ void WorkerPool::OnRevoked(const std::vector<DomainPartition>& partitions) {
 }
 
 void WorkerPool::OnLost(const std::vector<DomainPartition>& partitions) {
-  spdlog::warn("lost to the group, because this instance was not heard of for the session timeout: {}", Names(partitions));
+  spdlog::warn(
+      "lost to the group, because this instance was not heard of for the session timeout: {}",
+      Names(partitions));
   ForEachShare(partitions, [](Worker& worker, const auto& share) { worker.Drop(share); });
 }
 
@@ -49,15 +54,18 @@ int WorkerPool::restoring() const {
 
 Worker& WorkerPool::WorkerOf(const DomainPartition& partition) const {
   // Domains start at different workers, so that few partitions each still spread.
-  const auto domain = std::distance(environment_.domains->begin(), environment_.domains->find(partition.domain));
+  const auto domain =
+      std::distance(environment_.domains->begin(), environment_.domains->find(partition.domain));
   const auto index = static_cast<size_t>(domain + partition.partition.value()) % workers_.size();
   return *workers_[index];
 }
 
 template <typename Function>
-void WorkerPool::ForEachShare(const std::vector<DomainPartition>& partitions, const Function& function) const {
+void WorkerPool::ForEachShare(const std::vector<DomainPartition>& partitions,
+                              const Function& function) const {
   std::map<Worker*, std::vector<DomainPartition>> shares;
-  for (const DomainPartition& partition : partitions) shares[&WorkerOf(partition)].push_back(partition);
+  for (const DomainPartition& partition : partitions)
+    shares[&WorkerOf(partition)].push_back(partition);
   for (const auto& [worker, share] : shares) function(*worker, share);
 }
 

@@ -16,7 +16,8 @@ namespace esd {
 class WorkerPool : public MembershipListener {
  public:
   // Starts `count` workers; returns when all are open.
-  static absl::StatusOr<std::unique_ptr<WorkerPool>> Start(int count, const WorkerEnvironment& environment);
+  static absl::StatusOr<std::unique_ptr<WorkerPool>> Start(int count,
+                                                           const WorkerEnvironment& environment);
 
   // For the membership's thread.
   void OnAssigned(const std::vector<DomainPartition>& partitions) override;

@@ -31,7 +31,9 @@ struct Deleter {
   void operator()(rd_kafka_ConfigResource_t* resource) const {
     rd_kafka_ConfigResource_destroy(resource);
   }
-  void operator()(const rd_kafka_metadata_t* metadata) const { rd_kafka_metadata_destroy(metadata); }
+  void operator()(const rd_kafka_metadata_t* metadata) const {
+    rd_kafka_metadata_destroy(metadata);
+  }
 };
 template <typename T>
 using Owned = std::unique_ptr<T, Deleter>;
@@ -110,10 +112,11 @@ struct KafkaAdmin::Impl {
   }
 
   absl::Status Unreachable() const {
-    return absl::UnavailableError(absl::StrCat(
-        "can't reach a Kafka broker at ", bootstrap_servers, " within ",
-        absl::FormatDuration(timeout), ": check --bootstrap-servers", " and that the broker runs",
-        last_error.empty() ? "" : absl::StrCat(" (", last_error, ")")));
+    return absl::UnavailableError(
+        absl::StrCat("can't reach a Kafka broker at ", bootstrap_servers, " within ",
+                     absl::FormatDuration(timeout), ": check --bootstrap-servers",
+                     ", that the broker runs, and the security.* properties",
+                     last_error.empty() ? "" : absl::StrCat(" (", last_error, ")")));
   }
 
   // `what`: "create topic x"; `detail`: the broker's or librdkafka's own words.

@@ -19,16 +19,19 @@ spdlog::level::level_enum LevelOf(int syslog_level) {
 }
 
 void LogLine(const rd_kafka_t* client, int level, const char* facility, const char* text) {
-  // A property for consumers that a producer is given too is no reason to warn: all clients share the user's properties.
+  // A property for consumers that a producer is given too is no reason to warn: all clients share
+  // the user's properties.
   if (std::string_view(facility) == "CONFWARN") level = LOG_DEBUG;
-  spdlog::log(LevelOf(level), "librdkafka {} {}: {}", client == nullptr ? "" : rd_kafka_name(client), facility, text);
+  spdlog::log(LevelOf(level), "librdkafka {} {}: {}",
+              client == nullptr ? "" : rd_kafka_name(client), facility, text);
 }
 
 absl::StatusOr<Client> MakeClient(rd_kafka_type_t type, Conf conf) {
   char error[512];
   Client client(rd_kafka_new(type, conf.get(), error, sizeof(error)));
   if (client == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("can't make a Kafka client: ", error, "; check --kafka and --kafka-config"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("can't make a Kafka client: ", error, "; check --kafka and --kafka-config"));
   }
   conf.release();  // the client owns it now
   return client;
@@ -86,45 +89,58 @@ void HandleDeleter::operator()(rd_kafka_consumer_group_metadata_s* metadata) con
   rd_kafka_consumer_group_metadata_destroy(metadata);
 }
 void HandleDeleter::operator()(rd_kafka_error_s* error) const { rd_kafka_error_destroy(error); }
-void HandleDeleter::operator()(rd_kafka_message_s* message) const { rd_kafka_message_destroy(message); }
+void HandleDeleter::operator()(rd_kafka_message_s* message) const {
+  rd_kafka_message_destroy(message);
+}
 void HandleDeleter::operator()(rd_kafka_queue_s* queue) const { rd_kafka_queue_destroy(queue); }
-void HandleDeleter::operator()(rd_kafka_topic_partition_list_s* list) const { rd_kafka_topic_partition_list_destroy(list); }
+void HandleDeleter::operator()(rd_kafka_topic_partition_list_s* list) const {
+  rd_kafka_topic_partition_list_destroy(list);
+}
 void HandleDeleter::operator()(rd_kafka_topic_s* topic) const { rd_kafka_topic_destroy(topic); }
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(std::max<int64_t>(0, absl::ToInt64Milliseconds(duration)));
 }
 
-absl::StatusOr<Conf> MakeConf(const Properties& defaults, const Properties& user, const Properties& fixed) {
+absl::StatusOr<Conf> MakeConf(const Properties& defaults, const Properties& user,
+                              const Properties& fixed) {
   Conf conf(rd_kafka_conf_new());
   rd_kafka_conf_set_log_cb(conf.get(), LogLine);
   for (const Properties* properties : {&defaults, &user, &fixed}) {
     for (const auto& [name, value] : *properties) {
       char error[512];
-      if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), error, sizeof(error)) != RD_KAFKA_CONF_OK) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("librdkafka refuses the property ", name, ": ", error, "; check --kafka and --kafka-config"));
+      if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), error, sizeof(error)) !=
+          RD_KAFKA_CONF_OK) {
+        return absl::InvalidArgumentError(absl::StrCat("librdkafka refuses the property ", name,
+                                                       ": ", error,
+                                                       "; check --kafka and --kafka-config"));
       }
     }
   }
   return conf;
 }
 
-absl::StatusOr<Client> MakeConsumer(Conf conf) { return MakeClient(RD_KAFKA_CONSUMER, std::move(conf)); }
-absl::StatusOr<Client> MakeProducer(Conf conf) { return MakeClient(RD_KAFKA_PRODUCER, std::move(conf)); }
+absl::StatusOr<Client> MakeConsumer(Conf conf) {
+  return MakeClient(RD_KAFKA_CONSUMER, std::move(conf));
+}
+absl::StatusOr<Client> MakeProducer(Conf conf) {
+  return MakeClient(RD_KAFKA_PRODUCER, std::move(conf));
+}
 
 absl::Status ToStatus(int code, std::string_view what) {
   const auto error = static_cast<rd_kafka_resp_err_t>(code);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return absl::OkStatus();
-  return absl::Status(CodeOf(error), absl::StrCat("can't ", absl::string_view(what.data(), what.size()), ": ",
-                                                  rd_kafka_err2str(error), " (", rd_kafka_err2name(error), ")"));
+  return absl::Status(CodeOf(error),
+                      absl::StrCat("can't ", absl::string_view(what.data(), what.size()), ": ",
+                                   rd_kafka_err2str(error), " (", rd_kafka_err2name(error), ")"));
 }
 
 std::vector<Message> TakeMessages(rd_kafka_queue_s* queue, size_t limit, absl::Duration wait) {
   // One call with a timeout would wait for `limit` messages: so wait for the first only.
   std::vector<rd_kafka_message_t*> raw(limit);
   ssize_t taken = rd_kafka_consume_batch_queue(queue, Milliseconds(wait), raw.data(), 1);
-  if (taken == 1 && limit > 1) taken += rd_kafka_consume_batch_queue(queue, 0, raw.data() + 1, limit - 1);
+  if (taken == 1 && limit > 1)
+    taken += rd_kafka_consume_batch_queue(queue, 0, raw.data() + 1, limit - 1);
   std::vector<Message> messages;
   messages.reserve(static_cast<size_t>(std::max<ssize_t>(0, taken)));
   for (ssize_t i = 0; i < taken; ++i) messages.emplace_back(raw[static_cast<size_t>(i)]);
@@ -135,25 +151,31 @@ InputRecord ToInputRecord(const rd_kafka_message_s& message) {
   InputRecord record;
   record.offset = Offset{message.offset};
   record.timestamp_ms = std::max<int64_t>(0, rd_kafka_message_timestamp(&message, nullptr));
-  if (message.key != nullptr) record.key.emplace(static_cast<const char*>(message.key), message.key_len);
-  if (message.payload != nullptr) record.value.emplace(static_cast<const char*>(message.payload), message.len);
+  if (message.key != nullptr)
+    record.key.emplace(static_cast<const char*>(message.key), message.key_len);
+  if (message.payload != nullptr)
+    record.value.emplace(static_cast<const char*>(message.payload), message.len);
   rd_kafka_headers_t* headers = nullptr;
   if (rd_kafka_message_headers(&message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     const char* name;
     const void* value;
     size_t size;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
-      record.headers.push_back({name, {static_cast<const char*>(value), value == nullptr ? 0 : size}});
+    for (size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         ++i) {
+      record.headers.push_back(
+          {name, {static_cast<const char*>(value), value == nullptr ? 0 : size}});
     }
   }
   return record;
 }
 
-absl::StatusOr<Watermarks> QueryWatermarks(rd_kafka_s* client, const std::string& topic, PartitionId partition) {
+absl::StatusOr<Watermarks> QueryWatermarks(rd_kafka_s* client, const std::string& topic,
+                                           PartitionId partition) {
   int64_t begin = 0;
   int64_t end = 0;
-  const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(client, topic.c_str(), partition.value(), &begin, &end,
-                                                                     Milliseconds(kRequestTimeout));
+  const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(
+      client, topic.c_str(), partition.value(), &begin, &end, Milliseconds(kRequestTimeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return ToStatus(error, absl::StrCat("read the bounds of ", topic, "/", partition.value()));
   }
@@ -164,8 +186,9 @@ absl::Status TryInitTransactions(rd_kafka_s* producer, absl::Duration timeout, b
   const Error error(rd_kafka_init_transactions(producer, Milliseconds(timeout)));
   if (error == nullptr) return absl::OkStatus();
   *retry = rd_kafka_error_is_retriable(error.get()) != 0;
-  return absl::Status(CodeOf(rd_kafka_error_code(error.get())),
-                      absl::StrCat("can't open the transactional producer: ", rd_kafka_error_string(error.get())));
+  return absl::Status(
+      CodeOf(rd_kafka_error_code(error.get())),
+      absl::StrCat("can't open the transactional producer: ", rd_kafka_error_string(error.get())));
 }
 
 }  // namespace esd::kafka

@@ -1,5 +1,5 @@
-// librdkafka's handles with owners, how each kind of client is configured, and how its errors become ours. The rest of
-// this folder builds on it; nothing outside includes it.
+// librdkafka's handles with owners, how each kind of client is configured, and how its errors
+// become ours. The rest of this folder builds on it; nothing outside includes it.
 #ifndef ESD_ENGINE_LOG_KAFKA_KAFKA_CLIENT_H_
 #define ESD_ENGINE_LOG_KAFKA_KAFKA_CLIENT_H_
 
@@ -49,8 +49,9 @@ using TopicHandle = std::unique_ptr<rd_kafka_topic_s, HandleDeleter>;
 
 // How long calls to the broker may take; each is one attempt's bound, not a wish.
 inline constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
-// Until a partition must have been opened or a producer (re)opened: longer than the transaction timeout and the
-// broker's scan for expired transactions (10 s by default) together, the worst case of a hanging transaction.
+// Until a partition must have been opened or a producer (re)opened: longer than the transaction
+// timeout and the broker's scan for expired transactions (10 s by default) together, the worst case
+// of a hanging transaction.
 inline constexpr absl::Duration kOpenTimeout = absl::Seconds(30);
 // A replay that gets nothing for so long has met a transaction that never ends.
 inline constexpr absl::Duration kReplayStallTimeout = absl::Seconds(30);
@@ -61,33 +62,37 @@ int Milliseconds(absl::Duration duration);
 using Properties = std::map<std::string, std::string>;
 
 // A configuration with logs going to spdlog. `defaults` can be overridden by `user`, `fixed` can't.
-absl::StatusOr<Conf> MakeConf(const Properties& defaults, const Properties& user, const Properties& fixed);
+absl::StatusOr<Conf> MakeConf(const Properties& defaults, const Properties& user,
+                              const Properties& fixed);
 
 absl::StatusOr<Client> MakeConsumer(Conf conf);
 absl::StatusOr<Client> MakeProducer(Conf conf);
 
-// `code` is an rd_kafka_resp_err_t. kUnavailable for what may pass by itself (connections, timeouts, elections),
-// kPermissionDenied for what the broker forbids, kNotFound for unknown topics and partitions, kOutOfRange for offsets,
-// else kInternal. `what` says what was tried: "read security-command/3".
+// `code` is an rd_kafka_resp_err_t. kUnavailable for what may pass by itself (connections,
+// timeouts, elections), kPermissionDenied for what the broker forbids, kNotFound for unknown topics
+// and partitions, kOutOfRange for offsets, else kInternal. `what` says what was tried: "read
+// security-command/3".
 absl::Status ToStatus(int code, std::string_view what);
 
-// Fills what waits in `queue`: waits up to `wait` for the first message, then takes what is there, at most `limit`.
-// Ended early by rd_kafka_queue_yield().
+// Fills what waits in `queue`: waits up to `wait` for the first message, then takes what is there,
+// at most `limit`. Ended early by rd_kafka_queue_yield().
 std::vector<Message> TakeMessages(rd_kafka_queue_s* queue, size_t limit, absl::Duration wait);
 
 // The views of the result live as long as `message`.
 InputRecord ToInputRecord(const rd_kafka_message_s& message);
 
-// First offset and end of a partition, as the isolation level of `client` sees the end: with read_committed, what stands
-// behind an open transaction is left out.
+// First offset and end of a partition, as the isolation level of `client` sees the end: with
+// read_committed, what stands behind an open transaction is left out.
 struct Watermarks {
   Offset begin, end;
 };
-absl::StatusOr<Watermarks> QueryWatermarks(rd_kafka_s* client, const std::string& topic, PartitionId partition);
+absl::StatusOr<Watermarks> QueryWatermarks(rd_kafka_s* client, const std::string& topic,
+                                           PartitionId partition);
 
-// Ends every transaction of the transactional id: aborts an open one, completes one that is being committed, and fences
-// whoever holds the id. `producer` was made with that id by `make`; it is made again when the coordinator is still busy
-// with the previous transaction, which is quicker than librdkafka's own retry after 500 ms.
+// Ends every transaction of the transactional id: aborts an open one, completes one that is being
+// committed, and fences whoever holds the id. `producer` was made with that id by `make`; it is
+// made again when the coordinator is still busy with the previous transaction, which is quicker
+// than librdkafka's own retry after 500 ms.
 template <typename MakeProducer>
 absl::StatusOr<Client> InitTransactions(const MakeProducer& make, absl::Time deadline);
 

@@ -27,18 +27,24 @@ namespace {
 
 // What a topic takes when its configuration can't be read: the broker's default.
 constexpr size_t kDefaultMaxMessageBytes = 1'048'588;
-// What Kafka adds to a record on its way (batch header, varints); see the record batch format of the Kafka protocol.
+// What Kafka adds to a record on its way (batch header, varints); see the record batch format of
+// the Kafka protocol.
 constexpr size_t kBatchOverheadBytes = 512;
 
 Properties Common(const KafkaLogOptions& options) {
-  return {{"bootstrap.servers", options.bootstrap_servers}, {"client.id", "esd-" + options.instance_id}};
+  return {{"bootstrap.servers", options.bootstrap_servers},
+          {"client.id", "esd-" + options.instance_id}};
 }
 
-// Commands are read well ahead: at the default of 100,000 messages a full queue pauses fetching for a second.
+// Commands are read well ahead: at the default of 100,000 messages a full queue pauses fetching for
+// a second.
 Properties CommandConsumerProperties() {
-  return {{"isolation.level", "read_committed"},  {"auto.offset.reset", "error"},
-          {"enable.auto.commit", "false"},        {"enable.auto.offset.store", "false"},
-          {"fetch.wait.max.ms", "50"},            {"queued.min.messages", "10000000"},
+  return {{"isolation.level", "read_committed"},
+          {"auto.offset.reset", "error"},
+          {"enable.auto.commit", "false"},
+          {"enable.auto.offset.store", "false"},
+          {"fetch.wait.max.ms", "50"},
+          {"queued.min.messages", "10000000"},
           {"queued.max.messages.kbytes", "65536"}};
 }
 
@@ -48,8 +54,9 @@ Properties ProducerDefaults() {
           {"transaction.timeout.ms", "10000"},
           {"queue.buffering.max.messages", "1000000"},
           {"queue.buffering.max.kbytes", "1048576"},
-          // The broker answers EndTxn before its markers are written, so a transaction begun at once meets
-          // CONCURRENT_TRANSACTIONS: with the default of 100 ms the median commit takes that long.
+          // The broker answers EndTxn before its markers are written, so a transaction begun at
+          // once meets CONCURRENT_TRANSACTIONS: with the default of 100 ms the median commit takes
+          // that long.
           {"retry.backoff.ms", "1"}};
 }
 
@@ -62,19 +69,26 @@ class KafkaLog : public Log {
   absl::Status OpenClients();
   absl::Status FixPartitionCounts();
 
-  int32_t PartitionCount(const std::string& domain) const override { return topics_->of(domain).partitions; }
+  int32_t PartitionCount(const std::string& domain) const override {
+    return topics_->of(domain).partitions;
+  }
   size_t MaxRecordBytes(const std::string& domain, Topic topic) const override {
     return topics_->of(domain).topics.at(topic).max_record_bytes;
   }
-  std::string TopicName(const std::string& domain, Topic topic) const override { return topics_->NameOf(domain, topic); }
+  std::string TopicName(const std::string& domain, Topic topic) const override {
+    return topics_->NameOf(domain, topic);
+  }
   std::string SourceId() const override {
-    return absl::StrCat("kafka cluster ", cluster_id_, ", group ", options_.group, ", topic prefix '", options_.topic_prefix, "'");
+    return absl::StrCat("kafka cluster ", cluster_id_, ", group ", options_.group,
+                        ", topic prefix '", options_.topic_prefix, "'");
   }
   absl::StatusOr<std::unique_ptr<WorkerLog>> OpenWorker(int index) override;
-  absl::StatusOr<OpenedPartition> OpenPartition(const DomainPartition& partition, std::stop_token stop) override;
-  absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from, Offset end, const ReplaySink& sink,
-                      std::stop_token stop) override {
-    return kafka::Replay(replayer_.get(), topics_->NameOf(partition.domain, topic), partition.partition, from, end, sink, stop);
+  absl::StatusOr<OpenedPartition> OpenPartition(const DomainPartition& partition,
+                                                std::stop_token stop) override;
+  absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from, Offset end,
+                      const ReplaySink& sink, std::stop_token stop) override {
+    return kafka::Replay(replayer_.get(), topics_->NameOf(partition.domain, topic),
+                         partition.partition, from, end, sink, stop);
   }
   Membership& membership() override { return *membership_; }
 
@@ -98,7 +112,8 @@ class KafkaLog : public Log {
   std::unique_ptr<OwnershipTable> ownership_;
 
   absl::Mutex mutex_;
-  absl::flat_hash_set<std::string> own_ids_ ABSL_GUARDED_BY(mutex_);  // of open workers: nothing to fence
+  absl::flat_hash_set<std::string> own_ids_
+      ABSL_GUARDED_BY(mutex_);  // of open workers: nothing to fence
 };
 
 absl::Status KafkaLog::ReadTopics() {
@@ -121,12 +136,14 @@ absl::Status KafkaLog::ReadTopics() {
     for (const Topic topic : kAllTopics) {
       const std::string name = kafka::TopicName(options_.topic_prefix, domain, topic);
       const TopicInfo& info = infos->at(name);
-      const auto limit = static_cast<size_t>(info.max_message_bytes.value_or(kDefaultMaxMessageBytes));
+      const auto limit =
+          static_cast<size_t>(info.max_message_bytes.value_or(kDefaultMaxMessageBytes));
       facts.topics[topic] = {name, info.partitions, limit - std::min(limit, kBatchOverheadBytes)};
       largest_message_ = std::max(largest_message_, limit);
     }
   }
-  topics_ = std::make_unique<TopicTable>(std::move(domains), OwnershipTopicName(options_.topic_prefix, options_.group));
+  topics_ = std::make_unique<TopicTable>(std::move(domains),
+                                         OwnershipTopicName(options_.topic_prefix, options_.group));
   return absl::OkStatus();
 }
 
@@ -141,13 +158,15 @@ absl::StatusOr<Client> KafkaLog::MakeReader(Properties properties) const {
 absl::Status KafkaLog::OpenClients() {
   Properties uncommitted = ReplayProperties();
   uncommitted["isolation.level"] = "read_uncommitted";
-  for (auto& [client, properties] : {std::pair{&commands_, CommandConsumerProperties()}, std::pair{&replayer_, ReplayProperties()},
+  for (auto& [client, properties] : {std::pair{&commands_, CommandConsumerProperties()},
+                                     std::pair{&replayer_, ReplayProperties()},
                                      std::pair{&uncommitted_, std::move(uncommitted)}}) {
     auto made = MakeReader(properties);
     if (!made.ok()) return made.status();
     *client = *std::move(made);
   }
-  ownership_ = std::make_unique<OwnershipTable>(topics_->ownership_topic(), replayer_.get(), uncommitted_.get());
+  ownership_ = std::make_unique<OwnershipTable>(topics_->ownership_topic(), replayer_.get(),
+                                                uncommitted_.get());
 
   Properties defaults = Common(options_);
   defaults["session.timeout.ms"] = "6000";
@@ -175,9 +194,12 @@ absl::Status KafkaLog::FixPartitionCounts() {
       if (absl::Status status = WriteDomainRecord(domain); !status.ok()) return status;
     } else if (record->partitions() != facts.partitions) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "the topics of domain ", domain, " have ", facts.partitions, " partitions, but had ", record->partitions(),
-          " when the domain began: the number decides which partition an aggregate lives in and can't be changed; make "
-          "topics with ", record->partitions(), " partitions, or begin anew with another --topic-prefix"));
+          "the topics of domain ", domain, " have ", facts.partitions, " partitions, but had ",
+          record->partitions(),
+          " when the domain began: the number decides which partition an aggregate lives in and "
+          "can't be changed; make "
+          "topics with ",
+          record->partitions(), " partitions, or begin anew with another --topic-prefix"));
     }
   }
   return absl::OkStatus();
@@ -189,9 +211,10 @@ absl::Status KafkaLog::WriteDomainRecord(const std::string& domain) {
   if (!conf.ok()) return conf.status();
   rd_kafka_resp_err_t delivered = RD_KAFKA_RESP_ERR__TIMED_OUT;
   rd_kafka_conf_set_opaque(conf->get(), &delivered);
-  rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* message, void* result) {
-    *static_cast<rd_kafka_resp_err_t*>(result) = message->err;
-  });
+  rd_kafka_conf_set_dr_msg_cb(conf->get(),
+                              [](rd_kafka_t*, const rd_kafka_message_t* message, void* result) {
+                                *static_cast<rd_kafka_resp_err_t*>(result) = message->err;
+                              });
   auto producer = MakeProducer(*std::move(conf));
   if (!producer.ok()) return producer.status();
   esd::v1::DomainRecord record;
@@ -199,8 +222,9 @@ absl::Status KafkaLog::WriteDomainRecord(const std::string& domain) {
   const std::string value = record.SerializeAsString();
   const std::string what = absl::StrCat("write to ", topics_->ownership_topic());
   const rd_kafka_resp_err_t error = rd_kafka_producev(
-      producer->get(), RD_KAFKA_V_TOPIC(topics_->ownership_topic().c_str()), RD_KAFKA_V_PARTITION(0),
-      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(domain.data(), domain.size()),
+      producer->get(), RD_KAFKA_V_TOPIC(topics_->ownership_topic().c_str()),
+      RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+      RD_KAFKA_V_KEY(domain.data(), domain.size()),
       RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()), RD_KAFKA_V_END);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return ToStatus(error, what);
   rd_kafka_flush(producer->get(), Milliseconds(kRequestTimeout));
@@ -214,22 +238,24 @@ std::string KafkaLog::TransactionalId(int index) const {
 absl::StatusOr<Conf> KafkaLog::ProducerConf(const std::string& transactional_id) const {
   Properties defaults = Common(options_);
   defaults.merge(ProducerDefaults());
-  return MakeConf(defaults, options_.properties,
-                  {{"transactional.id", transactional_id},
-                   {"message.max.bytes", absl::StrCat(std::max(largest_message_, kDefaultMaxMessageBytes))}});
+  return MakeConf(
+      defaults, options_.properties,
+      {{"transactional.id", transactional_id},
+       {"message.max.bytes", absl::StrCat(std::max(largest_message_, kDefaultMaxMessageBytes))}});
 }
 
 absl::StatusOr<std::unique_ptr<WorkerLog>> KafkaLog::OpenWorker(int index) {
   const std::string id = TransactionalId(index);
-  WorkerContext context{topics_.get(),
-                        membership_.get(),
-                        ownership_.get(),
-                        commands_.get(),
-                        [this](const DomainPartition& partition) { return CommittedOffset(partition); },
-                        options_.address,
-                        options_.instance_id,
-                        id,
-                        [this, id] { return ProducerConf(id); }};
+  WorkerContext context{
+      topics_.get(),
+      membership_.get(),
+      ownership_.get(),
+      commands_.get(),
+      [this](const DomainPartition& partition) { return CommittedOffset(partition); },
+      options_.address,
+      options_.instance_id,
+      id,
+      [this, id] { return ProducerConf(id); }};
   auto worker = std::make_unique<KafkaWorkerLog>(std::move(context));
   if (absl::Status status = worker->Reopen(); !status.ok()) return status;
   absl::MutexLock lock(&mutex_);
@@ -237,7 +263,8 @@ absl::StatusOr<std::unique_ptr<WorkerLog>> KafkaLog::OpenWorker(int index) {
   return worker;
 }
 
-absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& partition, std::stop_token stop) {
+absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& partition,
+                                                        std::stop_token stop) {
   // In this order: nothing that is read below may change after it was read.
   if (absl::Status status = ownership_->Refresh(stop); !status.ok()) return status;
   for (const std::string& id : ownership_->Suspects(partition)) {
@@ -248,18 +275,20 @@ absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& p
 
   std::map<Topic, Watermarks> bounds;
   for (const Topic topic : {Topic::kCommand, Topic::kSnapshot, Topic::kReply}) {
-    // The end as of now, open transactions included: the last stable offset may lag behind the last committed
-    // transaction (KAFKA-10167).
-    const auto watermarks = QueryWatermarks(uncommitted_.get(), topics_->NameOf(partition.domain, topic), partition.partition);
+    // The end as of now, open transactions included: the last stable offset may lag behind the last
+    // committed transaction (KAFKA-10167).
+    const auto watermarks = QueryWatermarks(
+        uncommitted_.get(), topics_->NameOf(partition.domain, topic), partition.partition);
     if (!watermarks.ok()) return watermarks.status();
     bounds[topic] = *watermarks;
   }
   if (*committed && **committed > bounds[Topic::kCommand].end) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the group ", options_.group, " is at offset ", (*committed)->value(), ", but ",
-        topics_->NameOf(partition.domain, Topic::kCommand), "/", partition.partition.value(), " ends at ",
-        bounds[Topic::kCommand].end.value(),
-        ": the topic was deleted and made again; delete all topics of the domain and the group's offsets to begin anew"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the group ", options_.group, " is at offset ", (*committed)->value(),
+                     ", but ", topics_->NameOf(partition.domain, Topic::kCommand), "/",
+                     partition.partition.value(), " ends at ", bounds[Topic::kCommand].end.value(),
+                     ": the topic was deleted and made again; delete all topics of the domain and "
+                     "the group's offsets to begin anew"));
   }
   return OpenedPartition{*committed,
                          bounds[Topic::kCommand].begin,
@@ -269,8 +298,8 @@ absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& p
                          bounds[Topic::kReply].end};
 }
 
-// Takes the id from whoever holds it, and lets it go: the holder's open transaction is aborted, and it can't commit
-// another one before it has opened its producer again and been told what it owns.
+// Takes the id from whoever holds it, and lets it go: the holder's open transaction is aborted, and
+// it can't commit another one before it has opened its producer again and been told what it owns.
 absl::Status KafkaLog::Fence(const std::string& transactional_id) {
   {
     absl::MutexLock lock(&mutex_);
@@ -287,7 +316,8 @@ absl::Status KafkaLog::Fence(const std::string& transactional_id) {
 
 absl::StatusOr<std::optional<Offset>> KafkaLog::CommittedOffset(const DomainPartition& partition) {
   const std::string& topic = topics_->NameOf(partition.domain, Topic::kCommand);
-  const std::string what = absl::StrCat("read the group's offset of ", topic, "/", partition.partition.value());
+  const std::string what =
+      absl::StrCat("read the group's offset of ", topic, "/", partition.partition.value());
   const absl::Time deadline = absl::Now() + kOpenTimeout;
   // Unstable while a transaction with offsets for the partition is open or being completed.
   absl::Status status;
@@ -295,7 +325,8 @@ absl::StatusOr<std::optional<Offset>> KafkaLog::CommittedOffset(const DomainPart
     const PartitionList list(rd_kafka_topic_partition_list_new(1));
     const rd_kafka_topic_partition_t* element =
         rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition.partition.value());
-    rd_kafka_resp_err_t error = rd_kafka_committed(commands_.get(), list.get(), Milliseconds(kRequestTimeout));
+    rd_kafka_resp_err_t error =
+        rd_kafka_committed(commands_.get(), list.get(), Milliseconds(kRequestTimeout));
     element = &list->elems[0];
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) error = element->err;
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -312,7 +343,8 @@ absl::StatusOr<std::optional<Offset>> KafkaLog::CommittedOffset(const DomainPart
 absl::StatusOr<std::unique_ptr<Log>> OpenKafkaLog(KafkaLogOptions options) {
   if (absl::Status status = CheckKafkaProperties(options.properties); !status.ok()) return status;
   auto log = std::make_unique<KafkaLog>(std::move(options));
-  for (const auto step : {&KafkaLog::ReadTopics, &KafkaLog::OpenClients, &KafkaLog::FixPartitionCounts}) {
+  for (const auto step :
+       {&KafkaLog::ReadTopics, &KafkaLog::OpenClients, &KafkaLog::FixPartitionCounts}) {
     if (absl::Status status = (log.get()->*step)(); !status.ok()) return status;
   }
   return log;

@@ -1,9 +1,10 @@
 // The log on Apache Kafka.
 //
-// Exactly-once comes from one transaction per batch: records, and the offsets they stem from, sent with the generation
-// of the consumer group that owns the partitions. Zombies are stopped twice: by the generation (a member that the group
-// has moved on from can't commit offsets) and by transactional ids that are fixed per instance and worker (a restarted
-// instance ends its own dangling transaction at once, and whoever takes a partition over ends the previous owner's by
+// Exactly-once comes from one transaction per batch: records, and the offsets they stem from, sent
+// with the generation of the consumer group that owns the partitions. Zombies are stopped twice: by
+// the generation (a member that the group has moved on from can't commit offsets) and by
+// transactional ids that are fixed per instance and worker (a restarted instance ends its own
+// dangling transaction at once, and whoever takes a partition over ends the previous owner's by
 // name; the ownership topic says which it is).
 #ifndef ESD_ENGINE_LOG_KAFKA_KAFKA_LOG_H_
 #define ESD_ENGINE_LOG_KAFKA_KAFKA_LOG_H_
@@ -25,8 +26,8 @@ struct KafkaLogOptions {
   std::string group = "esd";
   std::string topic_prefix;
   std::vector<std::string> domains;
-  // Names this instance among all that ever shared the group: transactional ids are made of it. Two processes must not
-  // run with the same at the same time.
+  // Names this instance among all that ever shared the group: transactional ids are made of it. Two
+  // processes must not run with the same at the same time.
   std::string instance_id;
   // The instance keeps its place in the group over a restart, for as long as the session timeout.
   bool static_membership = false;
@@ -34,9 +35,9 @@ struct KafkaLogOptions {
   std::string address;
 };
 
-// Connects, checks the topics, and fixes the number of partitions of domains that are new to the group. Errors are one
-// sentence that names the fix: kFailedPrecondition for topics that are missing or don't fit, kUnavailable when no broker
-// answers.
+// Connects, checks the topics, and fixes the number of partitions of domains that are new to the
+// group. Errors are one sentence that names the fix: kFailedPrecondition for topics that are
+// missing or don't fit, kUnavailable when no broker answers.
 absl::StatusOr<std::unique_ptr<Log>> OpenKafkaLog(KafkaLogOptions options);
 
 }  // namespace esd::kafka

@@ -13,7 +13,8 @@ namespace {
 constexpr absl::Duration kPollWait = absl::Milliseconds(50);
 
 void LogError(const char* what, const Error& error) {
-  if (error != nullptr) spdlog::error("group membership: can't {}: {}", what, rd_kafka_error_string(error.get()));
+  if (error != nullptr)
+    spdlog::error("group membership: can't {}: {}", what, rd_kafka_error_string(error.get()));
 }
 
 }  // namespace
@@ -22,20 +23,24 @@ KafkaMembership::~KafkaMembership() { Leave(absl::Seconds(5)); }
 
 void KafkaMembership::PrepareConf(rd_kafka_conf_s* conf) {
   rd_kafka_conf_set_opaque(conf, this);
-  rd_kafka_conf_set_rebalance_cb(
-      conf, [](rd_kafka_t* consumer, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* list, void* self) {
-        OnRebalance(consumer, error, list, self);
-      });
+  rd_kafka_conf_set_rebalance_cb(conf, [](rd_kafka_t* consumer, rd_kafka_resp_err_t error,
+                                          rd_kafka_topic_partition_list_t* list, void* self) {
+    OnRebalance(consumer, error, list, self);
+  });
 }
 
 absl::Status KafkaMembership::Join(MembershipListener* listener) {
   listener_ = listener;
-  if (const auto error = rd_kafka_poll_set_consumer(consumer_.get())) return ToStatus(error, "poll the group");
-  const PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(topics_->domains().size())));
+  if (const auto error = rd_kafka_poll_set_consumer(consumer_.get()))
+    return ToStatus(error, "poll the group");
+  const PartitionList topics(
+      rd_kafka_topic_partition_list_new(static_cast<int>(topics_->domains().size())));
   for (const auto& [domain, facts] : topics_->domains()) {
-    rd_kafka_topic_partition_list_add(topics.get(), topics_->NameOf(domain, Topic::kCommand).c_str(), RD_KAFKA_PARTITION_UA);
+    rd_kafka_topic_partition_list_add(
+        topics.get(), topics_->NameOf(domain, Topic::kCommand).c_str(), RD_KAFKA_PARTITION_UA);
   }
-  if (const auto error = rd_kafka_subscribe(consumer_.get(), topics.get())) return ToStatus(error, "join the group");
+  if (const auto error = rd_kafka_subscribe(consumer_.get(), topics.get()))
+    return ToStatus(error, "join the group");
   thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
   return absl::OkStatus();
 }
@@ -66,10 +71,11 @@ void KafkaMembership::PollOnce() {
   if (message->err == RD_KAFKA_RESP_ERR__FATAL) {
     char reason[512];
     const rd_kafka_resp_err_t error = rd_kafka_fatal_error(consumer_.get(), reason, sizeof(reason));
-    return Fail(absl::FailedPreconditionError(absl::StrCat(
-        "the group membership ended: ", reason, " (", rd_kafka_err2name(error), ")",
-        error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? "; another process runs with this --instance-id: give each its own"
-                                                      : "; start this instance again")));
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat("the group membership ended: ", reason, " (", rd_kafka_err2name(error), ")",
+                     error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
+                         ? "; another process runs with this --instance-id: give each its own"
+                         : "; start this instance again")));
   }
   const absl::Status status = ToStatus(message->err, "take part in the group");
   if (absl::IsPermissionDenied(status) || absl::IsNotFound(status)) return Fail(status);
@@ -82,8 +88,8 @@ void KafkaMembership::Fail(const absl::Status& status) {
   listener_->OnFailed(status);
 }
 
-// Hands everything over and leaves. A static member stays in the group until its session times out: that is what lets a
-// restart in place resume at once.
+// Hands everything over and leaves. A static member stays in the group until its session times out:
+// that is what lets a restart in place resume at once.
 void KafkaMembership::Close() {
   absl::Time deadline;
   {
@@ -102,13 +108,16 @@ void KafkaMembership::Close() {
     rd_kafka_event_destroy(const_cast<rd_kafka_event_t*>(event));
   }
   if (!rd_kafka_consumer_closed(consumer_.get())) {
-    spdlog::warn("group membership: the broker did not answer in time to the wish to leave; the partitions move to "
-                 "other instances when the session times out");
+    spdlog::warn(
+        "group membership: the broker did not answer in time to the wish to leave; the partitions "
+        "move to "
+        "other instances when the session times out");
   }
   SetGeneration(nullptr, {});
 }
 
-void KafkaMembership::OnRebalance(rd_kafka_s* consumer, int error, rd_kafka_topic_partition_list_s* list, void* opaque) {
+void KafkaMembership::OnRebalance(rd_kafka_s* consumer, int error,
+                                  rd_kafka_topic_partition_list_s* list, void* opaque) {
   auto* self = static_cast<KafkaMembership*>(opaque);
   switch (error) {
     case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
@@ -125,8 +134,8 @@ void KafkaMembership::OnRebalance(rd_kafka_s* consumer, int error, rd_kafka_topi
 }
 
 void KafkaMembership::OnAssign(rd_kafka_topic_partition_list_s* list) {
-  // Asked for before the assignment is acknowledged: until then the client joins no other generation. This callback
-  // comes in every generation, also when nothing is added.
+  // Asked for before the assignment is acknowledged: until then the client joins no other
+  // generation. This callback comes in every generation, also when nothing is added.
   GroupMetadata metadata(rd_kafka_consumer_group_metadata(consumer_.get()));
   const std::vector<DomainPartition> added = ToPartitions(list);
   owned_.insert(added.begin(), added.end());
@@ -140,8 +149,9 @@ void KafkaMembership::OnAssign(rd_kafka_topic_partition_list_s* list) {
 
 void KafkaMembership::OnRevoke(rd_kafka_topic_partition_list_s* list) {
   const std::vector<DomainPartition> removed = ToPartitions(list);
-  // The group may be in a new generation already; the last transaction needs its metadata. Asked for before the question
-  // whether the assignment is lost: that is when the metadata would name no generation, which a broker may let pass.
+  // The group may be in a new generation already; the last transaction needs its metadata. Asked
+  // for before the question whether the assignment is lost: that is when the metadata would name no
+  // generation, which a broker may let pass.
   GroupMetadata metadata(rd_kafka_consumer_group_metadata(consumer_.get()));
   if (rd_kafka_assignment_lost(consumer_.get())) {
     owned_.clear();
@@ -158,10 +168,12 @@ void KafkaMembership::OnRevoke(rd_kafka_topic_partition_list_s* list) {
   LogError("give an assignment back", Error(rd_kafka_incremental_unassign(consumer_.get(), list)));
 }
 
-std::vector<DomainPartition> KafkaMembership::ToPartitions(const rd_kafka_topic_partition_list_s* list) const {
+std::vector<DomainPartition> KafkaMembership::ToPartitions(
+    const rd_kafka_topic_partition_list_s* list) const {
   std::vector<DomainPartition> partitions;
   for (int i = 0; i < list->cnt; ++i) {
-    partitions.push_back({topics_->DomainOf(list->elems[i].topic), PartitionId{list->elems[i].partition}});
+    partitions.push_back(
+        {topics_->DomainOf(list->elems[i].topic), PartitionId{list->elems[i].partition}});
   }
   return partitions;
 }
@@ -170,7 +182,8 @@ void KafkaMembership::SetGeneration(std::shared_ptr<rd_kafka_consumer_group_meta
                                     absl::flat_hash_set<DomainPartition> partitions) {
   std::shared_ptr<const Generation> next;
   if (metadata != nullptr) {
-    next = std::make_shared<const Generation>(Generation{std::move(metadata), std::move(partitions)});
+    next =
+        std::make_shared<const Generation>(Generation{std::move(metadata), std::move(partitions)});
   }
   absl::MutexLock lock(&mutex_);
   current_ = std::move(next);

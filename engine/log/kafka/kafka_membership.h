@@ -1,7 +1,8 @@
 // This instance as one member of the consumer group that shares out the command partitions.
 //
-// The member only takes part: it fetches nothing (what it is assigned stays paused), workers read with another client.
-// So a long restore or a slow transaction costs no membership: a thread of its own polls the group.
+// The member only takes part: it fetches nothing (what it is assigned stays paused), workers read
+// with another client. So a long restore or a slow transaction costs no membership: a thread of its
+// own polls the group.
 #ifndef ESD_ENGINE_LOG_KAFKA_KAFKA_MEMBERSHIP_H_
 #define ESD_ENGINE_LOG_KAFKA_KAFKA_MEMBERSHIP_H_
 
@@ -22,8 +23,8 @@
 
 namespace esd::kafka {
 
-// What the group agreed on: this member owns `partitions` in the generation that `metadata` names. Offsets that are sent
-// with it are refused by the broker as soon as the group has moved on.
+// What the group agreed on: this member owns `partitions` in the generation that `metadata` names.
+// Offsets that are sent with it are refused by the broker as soon as the group has moved on.
 struct Generation {
   std::shared_ptr<rd_kafka_consumer_group_metadata_s> metadata;
   absl::flat_hash_set<DomainPartition> partitions;
@@ -31,7 +32,8 @@ struct Generation {
 
 class KafkaMembership : public Membership {
  public:
-  // `consumer` has group.id set and a rebalance callback registered with PrepareConf(); it is subscribed by Join().
+  // `consumer` has group.id set and a rebalance callback registered with PrepareConf(); it is
+  // subscribed by Join().
   explicit KafkaMembership(const TopicTable* topics) : topics_(topics) {}
   ~KafkaMembership() override;
 
@@ -45,13 +47,15 @@ class KafkaMembership : public Membership {
 
   // The generation that holds now; null while this member is in no group. Any thread.
   //
-  // It changes only in rebalance callbacks: a worker that slept through a rebalance finds that its partitions are gone,
-  // even when this member has joined again meanwhile and has a valid generation again. With the client's current group
-  // metadata, which librdkafka would hand out instead, such a worker could commit for a partition that another owns.
+  // It changes only in rebalance callbacks: a worker that slept through a rebalance finds that its
+  // partitions are gone, even when this member has joined again meanwhile and has a valid
+  // generation again. With the client's current group metadata, which librdkafka would hand out
+  // instead, such a worker could commit for a partition that another owns.
   std::shared_ptr<const Generation> current() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  static void OnRebalance(rd_kafka_s* consumer, int error, rd_kafka_topic_partition_list_s* list, void* self);
+  static void OnRebalance(rd_kafka_s* consumer, int error, rd_kafka_topic_partition_list_s* list,
+                          void* self);
   void OnAssign(rd_kafka_topic_partition_list_s* list);
   void OnRevoke(rd_kafka_topic_partition_list_s* list);
 

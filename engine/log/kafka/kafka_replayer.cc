@@ -16,7 +16,9 @@ constexpr absl::Duration kPollWait = absl::Milliseconds(100);
 class Reading {
  public:
   Reading(rd_kafka_s* consumer, const std::string& topic, PartitionId partition)
-      : partition_(partition), topic_(rd_kafka_topic_new(consumer, topic.c_str(), nullptr)), queue_(rd_kafka_queue_new(consumer)) {}
+      : partition_(partition),
+        topic_(rd_kafka_topic_new(consumer, topic.c_str(), nullptr)),
+        queue_(rd_kafka_queue_new(consumer)) {}
   ~Reading() {
     if (started_) rd_kafka_consume_stop(topic_.get(), partition_.value());
   }
@@ -24,8 +26,10 @@ class Reading {
   Reading& operator=(const Reading&) = delete;
 
   absl::Status Start(Offset from) {
-    if (rd_kafka_consume_start_queue(topic_.get(), partition_.value(), from.value(), queue_.get()) == -1) {
-      return ToStatus(rd_kafka_last_error(), absl::StrCat("read ", rd_kafka_topic_name(topic_.get())));
+    if (rd_kafka_consume_start_queue(topic_.get(), partition_.value(), from.value(),
+                                     queue_.get()) == -1) {
+      return ToStatus(rd_kafka_last_error(),
+                      absl::StrCat("read ", rd_kafka_topic_name(topic_.get())));
     }
     started_ = true;
     return absl::OkStatus();
@@ -45,7 +49,8 @@ bool IsPassing(int error) {
          error == RD_KAFKA_RESP_ERR__RESOLVE || error == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
-// Sorts one take of messages: records below `end` to `records`, the furthest position known to `*next`.
+// Sorts one take of messages: records below `end` to `records`, the furthest position known to
+// `*next`.
 absl::Status Sort(const std::vector<Message>& messages, Offset end, std::string_view what,
                   std::vector<InputRecord>* records, Offset* next) {
   for (const Message& message : messages) {
@@ -64,17 +69,14 @@ absl::Status Sort(const std::vector<Message>& messages, Offset end, std::string_
 }  // namespace
 
 Properties ReplayProperties() {
-  return {{"isolation.level", "read_committed"},
-          {"enable.partition.eof", "true"},
-          {"auto.offset.reset", "error"},
-          {"enable.auto.commit", "false"},
-          {"enable.auto.offset.store", "false"},
-          {"fetch.wait.max.ms", "5"},
+  return {{"isolation.level", "read_committed"}, {"enable.partition.eof", "true"},
+          {"auto.offset.reset", "error"},        {"enable.auto.commit", "false"},
+          {"enable.auto.offset.store", "false"}, {"fetch.wait.max.ms", "5"},
           {"queued.min.messages", "10000000"}};
 }
 
-absl::Status Replay(rd_kafka_s* consumer, const std::string& topic, PartitionId partition, Offset from, Offset end,
-                    const ReplaySink& sink, std::stop_token stop) {
+absl::Status Replay(rd_kafka_s* consumer, const std::string& topic, PartitionId partition,
+                    Offset from, Offset end, const ReplaySink& sink, std::stop_token stop) {
   if (from >= end) return absl::OkStatus();
   const std::string what = absl::StrCat("replay ", topic, "/", partition.value());
   Reading reading(consumer, topic, partition);
@@ -87,15 +89,17 @@ absl::Status Replay(rd_kafka_s* consumer, const std::string& topic, PartitionId 
     const std::vector<Message> messages = TakeMessages(reading.queue(), kRecordsPerCall, kPollWait);
     std::vector<InputRecord> records;
     const Offset before = next;
-    if (absl::Status status = Sort(messages, end, what, &records, &next); !status.ok()) return status;
+    if (absl::Status status = Sort(messages, end, what, &records, &next); !status.ok())
+      return status;
     if (next > before) {
       stalled_at = absl::Now() + kReplayStallTimeout;
       if (absl::Status status = sink(records, std::min(next, end)); !status.ok()) return status;
     } else if (absl::Now() >= stalled_at) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          "can't ", what, ": nothing beyond offset ", next.value(), " of ", end.value(), " for ",
-          absl::FormatDuration(kReplayStallTimeout),
-          "; a transaction on it may be hanging (kafka-transactions.sh find-hanging), or the broker can't be reached"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("can't ", what, ": nothing beyond offset ", next.value(), " of ",
+                       end.value(), " for ", absl::FormatDuration(kReplayStallTimeout),
+                       "; a transaction on it may be hanging (kafka-transactions.sh find-hanging), "
+                       "or the broker can't be reached"));
     }
   }
   return absl::OkStatus();

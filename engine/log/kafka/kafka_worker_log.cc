@@ -10,21 +10,24 @@
 namespace esd::kafka {
 namespace {
 
-// A commit is answered within it, or its outcome is unknown. Below the transaction timeout, so that in general it is this
-// side that gives up first.
+// A commit is answered within it, or its outcome is unknown. Below the transaction timeout, so that
+// in general it is this side that gives up first.
 constexpr absl::Duration kCommitTimeout = absl::Seconds(8);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
-// The producer's queue is full: a transaction larger than librdkafka's buffer has to be sent meanwhile.
+// The producer's queue is full: a transaction larger than librdkafka's buffer has to be sent
+// meanwhile.
 constexpr absl::Duration kProduceTimeout = absl::Seconds(8);
 constexpr size_t kMessagesPerTake = 512;
 
 void OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
   auto* end = static_cast<Offset*>(message->_private);
-  if (end != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) *end = std::max(*end, Offset{message->offset + 1});
+  if (end != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+    *end = std::max(*end, Offset{message->offset + 1});
 }
 
 void OnClientError(rd_kafka_t*, int error, const char* reason, void* connection_failed) {
-  spdlog::debug("librdkafka: {} ({})", reason, rd_kafka_err2name(static_cast<rd_kafka_resp_err_t>(error)));
+  spdlog::debug("librdkafka: {} ({})", reason,
+                rd_kafka_err2name(static_cast<rd_kafka_resp_err_t>(error)));
   *static_cast<bool*>(connection_failed) = true;
 }
 
@@ -32,8 +35,8 @@ rd_kafka_headers_t* MakeHeaders(const std::vector<OutputRecord::OwnedHeader>& he
   if (headers.empty()) return nullptr;
   rd_kafka_headers_t* made = rd_kafka_headers_new(headers.size());
   for (const OutputRecord::OwnedHeader& header : headers) {
-    rd_kafka_header_add(made, header.name.data(), static_cast<ssize_t>(header.name.size()), header.value.data(),
-                        static_cast<ssize_t>(header.value.size()));
+    rd_kafka_header_add(made, header.name.data(), static_cast<ssize_t>(header.name.size()),
+                        header.value.data(), static_cast<ssize_t>(header.value.size()));
   }
   return made;
 }
@@ -50,8 +53,10 @@ KafkaWorkerLog::~KafkaWorkerLog() {
 absl::Status KafkaWorkerLog::Start(const DomainPartition& partition, Offset from) {
   const std::string& name = context_.topics->NameOf(partition.domain, Topic::kCommand);
   TopicHandle topic(rd_kafka_topic_new(context_.commands, name.c_str(), nullptr));
-  if (rd_kafka_consume_start_queue(topic.get(), partition.partition.value(), from.value(), queue_.get()) == -1) {
-    return ToStatus(rd_kafka_last_error(), absl::StrCat("read ", name, "/", partition.partition.value()));
+  if (rd_kafka_consume_start_queue(topic.get(), partition.partition.value(), from.value(),
+                                   queue_.get()) == -1) {
+    return ToStatus(rd_kafka_last_error(),
+                    absl::StrCat("read ", name, "/", partition.partition.value()));
   }
   readings_[partition] = Reading{std::move(topic), from};
   return absl::OkStatus();
@@ -70,7 +75,8 @@ absl::StatusOr<PolledCommands> KafkaWorkerLog::Poll(const PollLimits& limits, ab
   size_t bytes = 0;
   while (messages.size() < limits.max_records && bytes < limits.max_bytes) {
     const size_t room = std::min(kMessagesPerTake, limits.max_records - messages.size());
-    std::vector<Message> taken = TakeMessages(queue_.get(), room, messages.empty() ? wait : absl::ZeroDuration());
+    std::vector<Message> taken =
+        TakeMessages(queue_.get(), room, messages.empty() ? wait : absl::ZeroDuration());
     if (taken.empty()) break;
     for (Message& message : taken) {
       bytes += message->len + message->key_len;
@@ -79,7 +85,8 @@ absl::StatusOr<PolledCommands> KafkaWorkerLog::Poll(const PollLimits& limits, ab
   }
   PolledCommands commands;
   poll_error_ = Collect(std::move(messages), &commands);
-  if (commands.batches.empty() && !poll_error_.ok()) return std::exchange(poll_error_, absl::OkStatus());
+  if (commands.batches.empty() && !poll_error_.ok())
+    return std::exchange(poll_error_, absl::OkStatus());
   return commands;
 }
 
@@ -88,12 +95,14 @@ absl::Status KafkaWorkerLog::Collect(std::vector<Message> messages, PolledComman
   absl::flat_hash_map<std::pair<const rd_kafka_topic_t*, int32_t>, size_t> batch_of;
   for (const Message& message : messages) {
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      const std::string topic = message->rkt == nullptr ? "the command topics" : rd_kafka_topic_name(message->rkt);
+      const std::string topic =
+          message->rkt == nullptr ? "the command topics" : rd_kafka_topic_name(message->rkt);
       status = ToStatus(message->err, absl::StrCat("read ", topic, "/", message->partition));
       if (!absl::IsUnavailable(status)) break;
       continue;
     }
-    const auto [it, added] = batch_of.try_emplace({message->rkt, message->partition}, commands->batches.size());
+    const auto [it, added] =
+        batch_of.try_emplace({message->rkt, message->partition}, commands->batches.size());
     if (added) {
       const std::string& domain = context_.topics->DomainOf(rd_kafka_topic_name(message->rkt));
       commands->batches.push_back({{domain, PartitionId{message->partition}}, {}});
@@ -112,7 +121,8 @@ CommitResult KafkaWorkerLog::Commit(const Transaction& transaction) {
   const std::shared_ptr<const Generation> generation = context_.membership->current();
   CommitResult result{CommitOutcome::kCommitted, "", {}, {}};
   for (const TransactionPart& part : transaction.parts) {
-    if (generation == nullptr || !generation->partitions.contains(part.partition)) result.lost.push_back(part.partition);
+    if (generation == nullptr || !generation->partitions.contains(part.partition))
+      result.lost.push_back(part.partition);
   }
   if (!result.lost.empty()) {
     result.outcome = CommitOutcome::kLost;
@@ -120,8 +130,8 @@ CommitResult KafkaWorkerLog::Commit(const Transaction& transaction) {
     return result;
   }
   result.written.resize(transaction.parts.size());
-  // Offsets first: AddOffsetsToTxn repeats quickly when the broker is still busy with the previous transaction's markers,
-  // while AddPartitionsToTxn would wait for 20 ms.
+  // Offsets first: AddOffsetsToTxn repeats quickly when the broker is still busy with the previous
+  // transaction's markers, while AddPartitionsToTxn would wait for 20 ms.
   Step failure = Begin();
   if (!failure) failure = SendOffsets(transaction, *generation);
   if (!failure) failure = Produce(transaction, &result.written);
@@ -139,35 +149,42 @@ KafkaWorkerLog::Step KafkaWorkerLog::Begin() {
   return FailureOf("begin", error, CommitOutcome::kFenced);
 }
 
-KafkaWorkerLog::Step KafkaWorkerLog::SendOffsets(const Transaction& transaction, const Generation& generation) {
-  const PartitionList offsets(rd_kafka_topic_partition_list_new(static_cast<int>(transaction.parts.size())));
+KafkaWorkerLog::Step KafkaWorkerLog::SendOffsets(const Transaction& transaction,
+                                                 const Generation& generation) {
+  const PartitionList offsets(
+      rd_kafka_topic_partition_list_new(static_cast<int>(transaction.parts.size())));
   for (const TransactionPart& part : transaction.parts) {
     const std::string& topic = context_.topics->NameOf(part.partition.domain, Topic::kCommand);
-    rd_kafka_topic_partition_list_add(offsets.get(), topic.c_str(), part.partition.partition.value())->offset =
-        part.next_command_offset.value();
+    rd_kafka_topic_partition_list_add(offsets.get(), topic.c_str(),
+                                      part.partition.partition.value())
+        ->offset = part.next_command_offset.value();
   }
-  const Error error(rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), generation.metadata.get(),
-                                                         Milliseconds(kRequestTimeout)));
+  const Error error(rd_kafka_send_offsets_to_transaction(
+      producer_.get(), offsets.get(), generation.metadata.get(), Milliseconds(kRequestTimeout)));
   if (error == nullptr) return std::nullopt;
   return FailureOf("send offsets", error, CommitOutcome::kFenced);
 }
 
-KafkaWorkerLog::Step KafkaWorkerLog::Produce(const Transaction& transaction, std::vector<CommitResult::Written>* written) {
+KafkaWorkerLog::Step KafkaWorkerLog::Produce(const Transaction& transaction,
+                                             std::vector<CommitResult::Written>* written) {
   for (size_t i = 0; i < transaction.parts.size(); ++i) {
     if (Step failure = ProducePart(transaction.parts[i], &(*written)[i])) return failure;
   }
   return std::nullopt;
 }
 
-KafkaWorkerLog::Step KafkaWorkerLog::ProducePart(const TransactionPart& part, CommitResult::Written* written) {
+KafkaWorkerLog::Step KafkaWorkerLog::ProducePart(const TransactionPart& part,
+                                                 CommitResult::Written* written) {
   if (part.ownership != OwnershipMark::kNone) {
     if (Step failure = ProduceOwnership(part)) return failure;
   }
   for (const OutputRecord& record : part.records) {
     // Delivery reports tell where the changelogs end; they are served in End() at the latest.
     Offset* end = nullptr;
-    if (record.topic == Topic::kSnapshot) end = &written->snapshot_end.emplace(written->snapshot_end.value_or(Offset{0}));
-    if (record.topic == Topic::kReply) end = &written->reply_end.emplace(written->reply_end.value_or(Offset{0}));
+    if (record.topic == Topic::kSnapshot)
+      end = &written->snapshot_end.emplace(written->snapshot_end.value_or(Offset{0}));
+    if (record.topic == Topic::kReply)
+      end = &written->reply_end.emplace(written->reply_end.value_or(Offset{0}));
     const TopicFacts& topic = context_.topics->of(part.partition.domain).topics.at(record.topic);
     const PartitionId partition{record.partition.value() % topic.partitions};
     if (Step failure = ProduceRecord(topic.name, partition, record, end)) return failure;
@@ -201,25 +218,29 @@ KafkaWorkerLog::Step KafkaWorkerLog::ProduceRecord(const std::string& topic, Par
   for (;;) {
     const rd_kafka_resp_err_t error = rd_kafka_producev(
         producer_.get(), RD_KAFKA_V_RKT(TopicOf(topic)), RD_KAFKA_V_PARTITION(partition.value()),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE(const_cast<void*>(value), value_size),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(end), RD_KAFKA_V_END);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;  // librdkafka owns the headers now
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
+        RD_KAFKA_V_VALUE(const_cast<void*>(value), value_size), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_OPAQUE(end), RD_KAFKA_V_END);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+      return std::nullopt;  // librdkafka owns the headers now
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL && absl::Now() < deadline) {
       rd_kafka_poll(producer_.get(), 10);
       continue;
     }
     if (headers != nullptr) rd_kafka_headers_destroy(headers);
-    // An error behind the transaction (fenced, a failed delivery) shows here too; the abort finds out.
-    return AbortAfter(absl::StrCat("produce to ", topic, "/", partition.value(), ": ", rd_kafka_err2str(error)),
-                      CommitOutcome::kFenced);
+    // An error behind the transaction (fenced, a failed delivery) shows here too; the abort finds
+    // out.
+    return AbortAfter(
+        absl::StrCat("produce to ", topic, "/", partition.value(), ": ", rd_kafka_err2str(error)),
+        CommitOutcome::kFenced);
   }
 }
 
 KafkaWorkerLog::Step KafkaWorkerLog::End() {
   const absl::Time deadline = absl::Now() + kCommitTimeout;
   for (;;) {
-    const Error error(rd_kafka_commit_transaction(producer_.get(), Milliseconds(deadline - absl::Now())));
+    const Error error(
+        rd_kafka_commit_transaction(producer_.get(), Milliseconds(deadline - absl::Now())));
     if (error == nullptr) return std::nullopt;
     // Only calling commit again resumes a commit that is pending.
     if (rd_kafka_error_is_retriable(error.get()) && absl::Now() < deadline) continue;
@@ -228,13 +249,17 @@ KafkaWorkerLog::Step KafkaWorkerLog::End() {
 }
 
 // `if_undecided`: what it means when the broker may have heard of the wish to commit, or not.
-KafkaWorkerLog::Failure KafkaWorkerLog::FailureOf(std::string_view step, const Error& error, CommitOutcome if_undecided) {
-  std::string reason = absl::StrCat(absl::string_view(step.data(), step.size()), ": ", rd_kafka_error_string(error.get()),
-                                    " (", rd_kafka_error_name(error.get()), ")");
-  // _FENCED first: it can be flagged abortable, and no abort succeeds then. After a time-out inside a transaction the
-  // producer can't be trusted any more, either.
-  const bool fenced = rd_kafka_error_code(error.get()) == RD_KAFKA_RESP_ERR__FENCED || rd_kafka_error_is_fatal(error.get());
-  if (!fenced && rd_kafka_error_txn_requires_abort(error.get())) return AbortAfter(std::move(reason), if_undecided);
+KafkaWorkerLog::Failure KafkaWorkerLog::FailureOf(std::string_view step, const Error& error,
+                                                  CommitOutcome if_undecided) {
+  std::string reason =
+      absl::StrCat(absl::string_view(step.data(), step.size()), ": ",
+                   rd_kafka_error_string(error.get()), " (", rd_kafka_error_name(error.get()), ")");
+  // _FENCED first: it can be flagged abortable, and no abort succeeds then. After a time-out inside
+  // a transaction the producer can't be trusted any more, either.
+  const bool fenced = rd_kafka_error_code(error.get()) == RD_KAFKA_RESP_ERR__FENCED ||
+                      rd_kafka_error_is_fatal(error.get());
+  if (!fenced && rd_kafka_error_txn_requires_abort(error.get()))
+    return AbortAfter(std::move(reason), if_undecided);
   usable_ = false;
   return {if_undecided, std::move(reason)};
 }
@@ -260,11 +285,13 @@ absl::Status KafkaWorkerLog::Reopen() {
   usable_ = false;
   producer_topics_.clear();
   if (producer_ != nullptr) {
-    // Nothing of the old transaction is wanted; without this the destructor would wait for its delivery.
+    // Nothing of the old transaction is wanted; without this the destructor would wait for its
+    // delivery.
     rd_kafka_purge(producer_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     producer_.reset();
   }
-  auto producer = InitTransactions([this] { return MakeProducerClient(); }, absl::Now() + kOpenTimeout);
+  auto producer =
+      InitTransactions([this] { return MakeProducerClient(); }, absl::Now() + kOpenTimeout);
   if (!producer.ok()) return producer.status();
   producer_ = *std::move(producer);
   connection_failed_ = false;
@@ -277,11 +304,12 @@ absl::Status KafkaWorkerLog::Reopen() {
 absl::Status KafkaWorkerLog::PrefetchMetadata() {
   TopicOf(context_.topics->ownership_topic());
   for (const auto& [domain, facts] : context_.topics->domains()) {
-    for (const auto& [topic, unused] : facts.topics) TopicOf(context_.topics->NameOf(domain, topic));
+    for (const auto& [topic, unused] : facts.topics)
+      TopicOf(context_.topics->NameOf(domain, topic));
   }
   const rd_kafka_metadata_t* metadata = nullptr;
-  const rd_kafka_resp_err_t error =
-      rd_kafka_metadata(producer_.get(), /*all_topics=*/0, nullptr, &metadata, Milliseconds(kRequestTimeout));
+  const rd_kafka_resp_err_t error = rd_kafka_metadata(producer_.get(), /*all_topics=*/0, nullptr,
+                                                      &metadata, Milliseconds(kRequestTimeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return ToStatus(error, "read the topics' metadata");
   rd_kafka_metadata_destroy(metadata);
   return absl::OkStatus();
@@ -293,7 +321,8 @@ rd_kafka_topic_s* KafkaWorkerLog::TopicOf(const std::string& name) {
   return topic.get();
 }
 
-absl::StatusOr<std::optional<Offset>> KafkaWorkerLog::CommittedOffset(const DomainPartition& partition) {
+absl::StatusOr<std::optional<Offset>> KafkaWorkerLog::CommittedOffset(
+    const DomainPartition& partition) {
   return context_.committed_offset(partition);
 }
 
@@ -302,9 +331,9 @@ std::optional<int64_t> KafkaWorkerLog::Lag(const DomainPartition& partition) {
   if (reading == readings_.end()) return std::nullopt;
   int64_t begin = 0;
   int64_t end = 0;
-  const rd_kafka_resp_err_t error =
-      rd_kafka_get_watermark_offsets(context_.commands, rd_kafka_topic_name(reading->second.topic.get()),
-                                     partition.partition.value(), &begin, &end);
+  const rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(
+      context_.commands, rd_kafka_topic_name(reading->second.topic.get()),
+      partition.partition.value(), &begin, &end);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR || end < 0) return std::nullopt;
   return std::max<int64_t>(0, end - reading->second.next.value());
 }

@@ -69,7 +69,8 @@ class KafkaWorkerLog : public WorkerLog {
 
   Step ProducePart(const TransactionPart& part, CommitResult::Written* written);
   Step ProduceOwnership(const TransactionPart& part);
-  Step ProduceRecord(const std::string& topic, PartitionId partition, const OutputRecord& record, Offset* end);
+  Step ProduceRecord(const std::string& topic, PartitionId partition, const OutputRecord& record,
+                     Offset* end);
   // Classifies an error of a transactional call, and aborts the transaction when that is enough.
   Failure FailureOf(std::string_view step, const Error& error, CommitOutcome if_undecided);
   Failure AbortAfter(std::string reason, CommitOutcome if_undecided);
@@ -84,10 +85,12 @@ class KafkaWorkerLog : public WorkerLog {
   const WorkerContext context_;
   Client producer_;
   std::map<std::string, TopicHandle> producer_topics_;  // of producer_: cleared before it
-  // The producer can begin a transaction; after a failure that no abort mends it must be made again first.
+  // The producer can begin a transaction; after a failure that no abort mends it must be made again
+  // first.
   bool usable_ = false;
-  // A connection failed since the producer was made: a delayed request may still be under way to the broker and be taken
-  // for one of a later transaction (KAFKA-17754), so the producer must be made again before it begins another.
+  // A connection failed since the producer was made: a delayed request may still be under way to
+  // the broker and be taken for one of a later transaction (KAFKA-17754), so the producer must be
+  // made again before it begins another.
   bool connection_failed_ = false;
 
   Queue queue_;  // the commands of every partition that is read

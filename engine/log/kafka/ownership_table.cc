@@ -19,7 +19,8 @@ std::optional<Record> Parse(const Records& records, const std::string& key) {
 
 absl::Status OwnershipTable::Refresh(std::stop_token stop) {
   absl::MutexLock refresh_lock(&refresh_mutex_);
-  // The client that reads committed records sees the end before the first open transaction, the other one the real end.
+  // The client that reads committed records sees the end before the first open transaction, the
+  // other one the real end.
   const absl::StatusOr<Watermarks> stable = QueryWatermarks(committed_, topic_, kOnlyPartition);
   if (!stable.ok()) return stable.status();
   const absl::StatusOr<Watermarks> all = QueryWatermarks(uncommitted_, topic_, kOnlyPartition);
@@ -32,8 +33,11 @@ absl::Status OwnershipTable::Refresh(std::stop_token stop) {
   }
   Records decided;
   Records undecided;
-  if (absl::Status status = Read(committed_, from, stable->end, stop, &decided); !status.ok()) return status;
-  if (absl::Status status = Read(uncommitted_, stable->end, all->end, stop, &undecided); !status.ok()) return status;
+  if (absl::Status status = Read(committed_, from, stable->end, stop, &decided); !status.ok())
+    return status;
+  if (absl::Status status = Read(uncommitted_, stable->end, all->end, stop, &undecided);
+      !status.ok())
+    return status;
 
   absl::MutexLock lock(&mutex_);
   position_ = std::max(position_, stable->end);
@@ -42,7 +46,8 @@ absl::Status OwnershipTable::Refresh(std::stop_token stop) {
   return absl::OkStatus();
 }
 
-std::optional<esd::v1::OwnershipRecord> OwnershipTable::Find(const DomainPartition& partition) const {
+std::optional<esd::v1::OwnershipRecord> OwnershipTable::Find(
+    const DomainPartition& partition) const {
   absl::MutexLock lock(&mutex_);
   return Parse<esd::v1::OwnershipRecord>(records_, ToString(partition));
 }
@@ -63,10 +68,12 @@ std::vector<std::string> OwnershipTable::Suspects(const DomainPartition& partiti
   return ids;
 }
 
-absl::Status OwnershipTable::Read(rd_kafka_s* consumer, Offset from, Offset end, std::stop_token stop, Records* records) {
+absl::Status OwnershipTable::Read(rd_kafka_s* consumer, Offset from, Offset end,
+                                  std::stop_token stop, Records* records) {
   const ReplaySink sink = [records](const std::vector<InputRecord>& batch, Offset) {
     for (const InputRecord& record : batch) {
-      if (record.key && record.value) (*records)[std::string(*record.key)] = std::string(*record.value);
+      if (record.key && record.value)
+        (*records)[std::string(*record.key)] = std::string(*record.value);
     }
     return absl::OkStatus();
   };

@@ -1,4 +1,5 @@
-// Who processes which partition, as the ownership topic says. See OwnershipRecord in proto/esd/v1/stored.proto.
+// Who processes which partition, as the ownership topic says. See OwnershipRecord in
+// proto/esd/v1/stored.proto.
 #ifndef ESD_ENGINE_LOG_KAFKA_OWNERSHIP_TABLE_H_
 #define ESD_ENGINE_LOG_KAFKA_OWNERSHIP_TABLE_H_
 
@@ -20,7 +21,8 @@ namespace esd::kafka {
 // Follows the topic on request. All functions may be called from any thread.
 class OwnershipTable {
  public:
-  // `committed` reads committed records only (see ReplayProperties()), `uncommitted` all; both outlive the table.
+  // `committed` reads committed records only (see ReplayProperties()), `uncommitted` all; both
+  // outlive the table.
   OwnershipTable(std::string topic, rd_kafka_s* committed, rd_kafka_s* uncommitted)
       : topic_(std::move(topic)), committed_(committed), uncommitted_(uncommitted) {}
 
@@ -28,27 +30,32 @@ class OwnershipTable {
   absl::Status Refresh(std::stop_token stop) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The committed record of the partition.
-  std::optional<esd::v1::OwnershipRecord> Find(const DomainPartition& partition) const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<esd::v1::OwnershipRecord> Find(const DomainPartition& partition) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The record that fixes the domain's partition count.
-  std::optional<esd::v1::DomainRecord> FindDomain(const std::string& domain) const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<esd::v1::DomainRecord> FindDomain(const std::string& domain) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Transactional ids that may hold a transaction open on the partition, or may still try to: the committed owner
-  // unless it released the partition, and whoever wrote a record in a transaction that hasn't ended. The latter is an
-  // owner that died in its first or its last transaction; nobody else would learn its name before the transaction
-  // times out.
-  std::vector<std::string> Suspects(const DomainPartition& partition) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Transactional ids that may hold a transaction open on the partition, or may still try to: the
+  // committed owner unless it released the partition, and whoever wrote a record in a transaction
+  // that hasn't ended. The latter is an owner that died in its first or its last transaction;
+  // nobody else would learn its name before the transaction times out.
+  std::vector<std::string> Suspects(const DomainPartition& partition) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   using Records = absl::flat_hash_map<std::string, std::string>;  // key -> value, as in the topic
 
-  absl::Status Read(rd_kafka_s* consumer, Offset from, Offset end, std::stop_token stop, Records* records);
+  absl::Status Read(rd_kafka_s* consumer, Offset from, Offset end, std::stop_token stop,
+                    Records* records);
 
   const std::string topic_;
   rd_kafka_s* const committed_;
   rd_kafka_s* const uncommitted_;
 
-  absl::Mutex refresh_mutex_;  // one refresh at a time: two can't read the same partition with one consumer
+  absl::Mutex
+      refresh_mutex_;  // one refresh at a time: two can't read the same partition with one consumer
 
   mutable absl::Mutex mutex_;
   Offset position_ ABSL_GUARDED_BY(mutex_){0};  // everything below it is in records_

@@ -1,4 +1,4 @@
-#include "engine/base/logging_json.h"
+#include "engine/base/json_string.h"
 
 #include <algorithm>
 #include <array>
@@ -60,10 +60,10 @@ void AppendEscaped(char c, std::string* out) {
   }
 }
 
-// Printable ASCII that stands for itself: what most text is made of.
+// ASCII that stands for itself: what most text is made of.
 constexpr std::array<bool, 256> MakePlain() {
   std::array<bool, 256> plain{};
-  for (size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
+  for (size_t c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\';
   return plain;
 }
 constexpr std::array<bool, 256> kPlain = MakePlain();

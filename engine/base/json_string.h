@@ -1,6 +1,6 @@
-// Writing JSON strings by hand, for log lines and the output of commands.
-#ifndef ESD_ENGINE_BASE_LOGGING_JSON_H_
-#define ESD_ENGINE_BASE_LOGGING_JSON_H_
+// Writes JSON strings: for events, replies, log lines and the output of commands.
+#ifndef ESD_ENGINE_BASE_JSON_STRING_H_
+#define ESD_ENGINE_BASE_JSON_STRING_H_
 
 #include <string>
 #include <string_view>
@@ -16,4 +16,4 @@ std::string JsonString(std::string_view text);
 
 }  // namespace esd
 
-#endif  // ESD_ENGINE_BASE_LOGGING_JSON_H_
+#endif  // ESD_ENGINE_BASE_JSON_STRING_H_

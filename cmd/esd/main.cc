@@ -1,0 +1,20 @@
+// The program `esd`. Everything but the engine itself is in a library, where tests reach it.
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "cmd/esd/command_line.h"
+#include "cmd/esd/domains.h"
+#include "cmd/esd/serve.h"
+
+int main(int argc, char** argv) {
+  std::vector<std::string> domains;
+  for (const auto& domain : esd::cmd::BuiltInDomains()) domains.push_back(domain->name());
+  const auto env = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  };
+  return esd::cmd::Run(std::vector<std::string>(argv + 1, argv + argc),
+                       {std::cout, std::cerr, env, domains, esd::cmd::Serve});
+}

@@ -1,0 +1,91 @@
+#include "cmd/esd/serve.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "cmd/esd/command_line.h"
+#include "cmd/esd/domains.h"
+#include "engine/base/logging.h"
+#include "engine/base/metrics.h"
+#include "engine/server/engine.h"
+
+namespace esd::cmd {
+namespace {
+
+// For the signal handler; both are lock-free, so it may use them.
+std::atomic<Engine*> running_engine = nullptr;
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<Engine*>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+void OnStopSignal(int) {
+  const int saved_errno = errno;
+  // Who asks twice doesn't want to wait for the drain. The log's transactions make that safe.
+  if (stop_requested.exchange(true)) _exit(kExitFailed);
+  if (Engine* engine = running_engine.load(); engine != nullptr) engine->RequestStop();
+  errno = saved_errno;
+}
+
+// Handles the signals as long as it lives.
+class StopSignals {
+ public:
+  explicit StopSignals(Engine* engine) {
+    running_engine = engine;
+    struct sigaction action = {};
+    action.sa_handler = OnStopSignal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGINT, &action, nullptr);
+    // A peer that has closed its connection is an error of that connection only.
+    signal(SIGPIPE, SIG_IGN);
+  }
+  ~StopSignals() { running_engine = nullptr; }
+
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+};
+
+std::vector<std::unique_ptr<AggregateType>> DomainsNamed(const std::vector<std::string>& names) {
+  std::vector<std::unique_ptr<AggregateType>> chosen;
+  for (auto& domain : BuiltInDomains()) {
+    if (std::find(names.begin(), names.end(), domain->name()) != names.end())
+      chosen.push_back(std::move(domain));
+  }
+  return chosen;
+}
+
+int Fail(const absl::Status& status) {
+  spdlog::error("{}", std::string(status.message()));
+  return kExitFailed;
+}
+
+}  // namespace
+
+int Serve(const ServeOptions& options) {
+  if (absl::Status status = SetUpLogging(options.log_level); !status.ok()) return Fail(status);
+  Engine engine(options.engine, DomainsNamed(options.domains));
+  const StopSignals signals(&engine);
+  if (absl::Status status = engine.Start(); !status.ok()) return Fail(status);
+  spdlog::info("esd {} serves: HTTP on {}, Kafka at {}, group {}", BuildVersion(),
+               engine.http_address(), options.engine.bootstrap_servers, options.engine.group);
+  const absl::Status ended = engine.Wait();
+  if (ended.ok()) {
+    spdlog::info("stopping: partitions are handed over");
+  } else {
+    spdlog::error("stopping: {}", std::string(ended.message()));
+  }
+  const absl::Status stopped = engine.Stop();
+  if (!stopped.ok()) return Fail(stopped);
+  if (!ended.ok()) return kExitFailed;
+  spdlog::info("stopped");
+  return kExitOk;
+}
+
+}  // namespace esd::cmd
