@@ -311,7 +311,10 @@ absl::Status KafkaLog::Fence(const std::string& transactional_id) {
     if (!conf.ok()) return conf.status();
     return MakeProducer(*std::move(conf));
   };
-  return InitTransactions(make, absl::Now() + kOpenTimeout).status();
+  if (auto fenced = InitTransactions(make, absl::Now() + kOpenTimeout); !fenced.ok())
+    return fenced.status();
+  ownership_->MarkFenced(transactional_id);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<Offset>> KafkaLog::CommittedOffset(const DomainPartition& partition) {

@@ -41,7 +41,10 @@ absl::Status OwnershipTable::Refresh(std::stop_token stop) {
 
   absl::MutexLock lock(&mutex_);
   position_ = std::max(position_, stable->end);
-  for (auto& [key, value] : decided) records_[key] = std::move(value);
+  for (auto& [key, value] : decided) {
+    records_[key] = std::move(value);
+    fenced_.erase(key);
+  }
   undecided_ = std::move(undecided);
   return absl::OkStatus();
 }
@@ -63,9 +66,19 @@ std::vector<std::string> OwnershipTable::Suspects(const DomainPartition& partiti
   const auto committed = Parse<esd::v1::OwnershipRecord>(records_, key);
   const auto undecided = Parse<esd::v1::OwnershipRecord>(undecided_, key);
   std::vector<std::string> ids;
-  if (committed && !committed->released()) ids.push_back(committed->transactional_id());
+  if (committed && !committed->released() && !fenced_.contains(key))
+    ids.push_back(committed->transactional_id());
   if (undecided) ids.push_back(undecided->transactional_id());
   return ids;
+}
+
+void OwnershipTable::MarkFenced(const std::string& transactional_id) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [key, value] : records_) {
+    esd::v1::OwnershipRecord record;
+    if (record.ParseFromString(value) && record.transactional_id() == transactional_id)
+      fenced_.insert(key);
+  }
 }
 
 absl::Status OwnershipTable::Read(rd_kafka_s* consumer, Offset from, Offset end,

@@ -5,6 +5,7 @@
 
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <absl/status/status.h>
 #include <absl/synchronization/mutex.h>
 
@@ -44,6 +45,9 @@ class OwnershipTable {
   std::vector<std::string> Suspects(const DomainPartition& partition) const
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The id was fenced: what its holder wrote so far makes it no suspect any more, in no partition.
+  void MarkFenced(const std::string& transactional_id) ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   using Records = absl::flat_hash_map<std::string, std::string>;  // key -> value, as in the topic
 
@@ -60,6 +64,8 @@ class OwnershipTable {
   mutable absl::Mutex mutex_;
   Offset position_ ABSL_GUARDED_BY(mutex_){0};  // everything below it is in records_
   Records records_ ABSL_GUARDED_BY(mutex_);
+  // Partitions (as keys of records_) whose record's holder was fenced after it wrote the record.
+  absl::flat_hash_set<std::string> fenced_ ABSL_GUARDED_BY(mutex_);
   Records undecided_ ABSL_GUARDED_BY(mutex_);  // of transactions that were open at the last refresh
 };
 
