@@ -332,22 +332,25 @@ absl::StatusOr<bool> Worker::Recover(const CommitResult& result, Batch* batch) {
       }
       return false;
     case CommitOutcome::kFenced:
-      if (absl::Status status = Reopen("fenced", *batch); !status.ok()) return status;
+      if (absl::Status status = Reopen("fenced", batch); !status.ok()) return status;
       return false;
     case CommitOutcome::kUnknown:
-      if (absl::Status status = Reopen("unknown", *batch); !status.ok()) return status;
+      if (absl::Status status = Reopen("unknown", batch); !status.ok()) return status;
       return WasCommitted(batch);
   }
   return false;
 }
 
-absl::Status Worker::Reopen(std::string_view why, const Batch&) {
+absl::Status Worker::Reopen(std::string_view why, Batch* batch) {
   environment_.metrics->ProducerReopens(why).Increment();
   for (int attempt = 0;; ++attempt) {
     absl::Status status = log_->Reopen();
     if (status.ok() || !MayPass(status) || attempt == kMaxAttempts) return status;
     spdlog::warn("worker {}: opening the producer is tried again: {}", index_,
                  std::string(status.message()));
+    // Whoever wants a partition back doesn't wait for a broker that doesn't answer.
+    RemoveUnwanted(/*also_handed_over=*/true, batch);
+    if (batch->empty()) return absl::OkStatus();
     Pause(PauseAfter(attempt));
   }
 }
@@ -379,9 +382,8 @@ void Worker::RemoveUnwanted(bool also_handed_over, Batch* batch) {
   {
     absl::MutexLock lock(&mutex_);
     for (const Request& request : requests_) {
-      const bool applies =
-          request.kind == Request::Kind::kDrop ||
-          (request.kind == Request::Kind::kHandOver && (also_handed_over || stopping_));
+      const bool applies = request.kind == Request::Kind::kDrop ||
+                           (request.kind == Request::Kind::kHandOver && also_handed_over);
       if (applies)
         unwanted.insert(unwanted.end(), request.partitions.begin(), request.partitions.end());
     }

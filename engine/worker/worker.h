@@ -128,8 +128,9 @@ class Worker {
   // What Commit() does about an answer other than kCommitted; true when the batch is committed
   // after all.
   absl::StatusOr<bool> Recover(const CommitResult& result, Batch* batch);
-  // Takes the worker's identity up again.
-  absl::Status Reopen(std::string_view why, const Batch& batch);
+  // Takes the worker's identity up again; OK without it when nothing of the batch is left to be
+  // committed.
+  absl::Status Reopen(std::string_view why, Batch* batch);
   // Whether the batch that a commit was tried for is committed. Parts whose partition was taken
   // over are removed.
   absl::StatusOr<bool> WasCommitted(Batch* batch);

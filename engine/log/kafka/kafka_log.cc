@@ -257,7 +257,7 @@ absl::StatusOr<std::unique_ptr<WorkerLog>> KafkaLog::OpenWorker(int index) {
       id,
       [this, id] { return ProducerConf(id); }};
   auto worker = std::make_unique<KafkaWorkerLog>(std::move(context));
-  if (absl::Status status = worker->Reopen(); !status.ok()) return status;
+  if (absl::Status status = worker->Open(kOpenTimeout); !status.ok()) return status;
   absl::MutexLock lock(&mutex_);
   own_ids_.insert(id);
   return worker;

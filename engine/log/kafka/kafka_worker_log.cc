@@ -281,7 +281,7 @@ absl::StatusOr<Client> KafkaWorkerLog::MakeProducerClient() {
   return MakeProducer(*std::move(conf));
 }
 
-absl::Status KafkaWorkerLog::Reopen() {
+absl::Status KafkaWorkerLog::Open(absl::Duration timeout) {
   usable_ = false;
   producer_topics_.clear();
   if (producer_ != nullptr) {
@@ -290,8 +290,7 @@ absl::Status KafkaWorkerLog::Reopen() {
     rd_kafka_purge(producer_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     producer_.reset();
   }
-  auto producer =
-      InitTransactions([this] { return MakeProducerClient(); }, absl::Now() + kOpenTimeout);
+  auto producer = InitTransactions([this] { return MakeProducerClient(); }, absl::Now() + timeout);
   if (!producer.ok()) return producer.status();
   producer_ = *std::move(producer);
   connection_failed_ = false;

@@ -37,14 +37,19 @@ struct WorkerContext {
 
 class KafkaWorkerLog : public WorkerLog {
  public:
+  // Open() comes first.
   explicit KafkaWorkerLog(WorkerContext context);
   ~KafkaWorkerLog() override;
+
+  // Takes the transactional id, for the first time or again: see Reopen(). Returns after `timeout`
+  // and a few seconds.
+  absl::Status Open(absl::Duration timeout);
 
   absl::Status Start(const DomainPartition& partition, Offset from) override;
   void Stop(const DomainPartition& partition) override;
   absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) override;
   CommitResult Commit(const Transaction& transaction) override;
-  absl::Status Reopen() override;
+  absl::Status Reopen() override { return Open(kRequestTimeout); }
   absl::StatusOr<std::optional<Offset>> CommittedOffset(const DomainPartition& partition) override;
   std::optional<int64_t> Lag(const DomainPartition& partition) override;
   void Wake() override;
