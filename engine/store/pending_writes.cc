@@ -23,10 +23,10 @@ absl::StatusOr<const Aggregate*> PendingWrites::Load(std::string_view key) {
     entry->aggregate.version = Version{(*stored)->version()};
     entry->aggregate.state.reset(state_prototype_->New());
     if (!entry->aggregate.state->ParseFromString((*stored)->state())) {
-      return absl::DataLossError(
-          absl::StrCat("the snapshot of an aggregate of ", ToString(partition_), " isn't a ",
-                       state_prototype_->GetTypeName(),
-                       "; was the domain's state message changed incompatibly?"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the snapshot of an aggregate of ", ToString(partition_), " isn't a ",
+          state_prototype_->GetTypeName(),
+          ": the domain's state message was changed incompatibly; run a version that reads it"));
     }
   }
   return &aggregates_.emplace(std::string(key), std::move(entry)).first->second->aggregate;

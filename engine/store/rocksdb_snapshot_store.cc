@@ -222,8 +222,7 @@ rocksdb::DBOptions MakeDbOptions(const std::string& path, size_t memory_bytes,
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.track_and_verify_wals_in_manifest = true;
   options.listeners.push_back(std::make_shared<FullLogSyncer>(path));
-  options.wal_bytes_per_sync = uint64_t{1}
-                               << 20;  // so that little is left to sync when a log is full
+  options.wal_bytes_per_sync = 1 << 20;  // leaves little to sync when a log is full
   // Bounds the time to open after a crash, and the disk space that a seldom written family can hold
   // on to. Log files aren't recycled: that doesn't go with point-in-time recovery.
   options.max_total_wal_size = 2 * WriteBufferBytes(memory_bytes);

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/store/memory_snapshot_store.h"
+
 namespace esd {
 
 Update& Update::Put(std::string key, int64_t version, std::string state) {
@@ -267,6 +269,24 @@ TEST_P(SnapshotStoreContract, PartitionsCanBeWrittenAndDroppedSideBySide) {
     EXPECT_EQ(Snapshot(store(), In("a", w), "k"), absl::StrCat(w, ":end"));
   }
 }
+
+class MemoryHarness : public SnapshotStoreHarness {
+ public:
+  SnapshotStore& store() override { return store_; }
+  absl::Duration outcome_retention() const override { return kRetention; }
+  void SetNow(absl::Time now) override { now_ms_ = absl::ToUnixMillis(now); }
+
+ private:
+  static constexpr absl::Duration kRetention = absl::Hours(48);
+
+  std::atomic<int64_t> now_ms_ = 0;
+  MemorySnapshotStore store_{kRetention, [this] { return absl::FromUnixMillis(now_ms_); }};
+};
+
+INSTANTIATE_TEST_SUITE_P(Memory, SnapshotStoreContract,
+                         testing::Values([]() -> std::unique_ptr<SnapshotStoreHarness> {
+                           return std::make_unique<MemoryHarness>();
+                         }));
 
 }  // namespace
 }  // namespace esd

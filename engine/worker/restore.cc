@@ -93,10 +93,19 @@ class Restore {
 
   absl::Status ApplySnapshots(const std::vector<InputRecord>& records, Offset next) {
     StoreUpdate update{partition_, {}, {}, {}};
+    esd::v1::StoredSnapshot parsed;
     for (const InputRecord& record : records) {
       if (!record.key) continue;  // not written by this engine, and no aggregate
-      update.snapshots.push_back(
-          {std::string(*record.key), std::string(record.value.value_or(""))});
+      const std::string_view value = record.value.value_or("");
+      if (!parsed.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "the record at offset ", record.offset.value(), " of ",
+            log_.TopicName(partition_.domain, Topic::kSnapshot), "/", partition_.partition.value(),
+            " isn't a snapshot: another program wrote to the changelog; write the aggregate's last "
+            "good snapshot "
+            "behind it"));
+      }
+      update.snapshots.push_back({std::string(*record.key), std::string(value)});
     }
     checkpoint_.set_snapshot_offset(next.value());
     return Apply(std::move(update), records.size());
