@@ -1,0 +1,47 @@
+#include "bench/workload.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <charconv>
+
+namespace esd::bench {
+namespace {
+
+// With JSON's quote before it, it can only be the beginning of a name.
+constexpr std::string_view kMark = "\"n-";
+
+// splitmix64's finalizer: spreads consecutive numbers evenly.
+uint64_t Scatter(uint64_t x) {
+  x += 0x9E3779B97F4A7C15;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+BenchCommand MakeCommand(int64_t number, int64_t users) {
+  const bool registers = number < users;
+  const int64_t user = registers ? number
+                                 : static_cast<int64_t>(Scatter(static_cast<uint64_t>(number)) %
+                                                        static_cast<uint64_t>(users));
+  std::string email = absl::StrCat("user-", absl::Dec(user, absl::kZeroPad6), "@example.org");
+  const std::string name = absl::StrCat("n-", absl::Dec(number, absl::kZeroPad9));
+  std::string value = registers
+                          ? absl::StrCat(R"({"type":"RegisterUserCommand","command":{"name":")",
+                                         name, R"(","email":")", email, R"("}})")
+                          : absl::StrCat(R"({"type":"ChangeUserNameCommand","command":{"email":")",
+                                         email, R"(","newName":")", name, R"("}})");
+  return {std::move(email), std::move(value)};
+}
+
+int64_t NumberIn(std::string_view value) {
+  const size_t mark = value.find(kMark);
+  if (mark == std::string_view::npos) return -1;
+  const char* begin = value.data() + mark + kMark.size();
+  int64_t number = -1;
+  const auto [end, error] = std::from_chars(begin, value.data() + value.size(), number);
+  return error == std::errc() ? number : -1;
+}
+
+}  // namespace esd::bench
