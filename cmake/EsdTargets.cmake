@@ -2,6 +2,7 @@
 #
 #   esd_library(NAME esd_store SOURCES a.cc DEPS absl::status)     a static library
 #   esd_test(NAME store_test SOURCES a_test.cc DEPS esd_store)     GoogleTest, label "unit": no broker, no network
+#   esd_broker_test(NAME a_test SOURCES … DEPS …)                  GoogleTest, label "broker": see below
 #   esd_benchmark(NAME store_benchmark SOURCES … DEPS …)           Google Benchmark; not run by ctest
 #   esd_proto(NAME esd_proto FILES v1/a.proto)                     generated code, without our warnings
 #
@@ -33,6 +34,46 @@ function(esd_test)
   add_dependencies(unit_tests ${ARG_NAME})
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()
+
+# Runs once per broker version, as a_test_kafka_4.1.0 and so on, on a broker that CTest starts before the first of these
+# tests and stops after the last; its address is in the environment as ESD_TEST_BOOTSTRAP. One by hand:
+#
+#   ESD_TEST_BOOTSTRAP=$(scripts/kafka start) build/debug/bin/a_test
+set(ESD_BROKER_VERSIONS 4.1.0 3.9.1)
+
+# The fixture broker_VERSION, once.
+function(esd_broker_fixture version)
+  get_property(made GLOBAL PROPERTY ESD_BROKER_FIXTURE_${version})
+  if(made)
+    return()
+  endif()
+  set_property(GLOBAL PROPERTY ESD_BROKER_FIXTURE_${version} ON)
+  set(script ${CMAKE_SOURCE_DIR}/tests/broker-fixture)
+  foreach(step start stop)
+    add_test(NAME broker_${version}_${step} COMMAND ${script} ${step} ${version} ${CMAKE_BINARY_DIR}/broker/${version})
+    # The jars may have to be fetched first.
+    set_tests_properties(broker_${version}_${step} PROPERTIES LABELS broker TIMEOUT 1200)
+  endforeach()
+  set_tests_properties(broker_${version}_start PROPERTIES FIXTURES_SETUP broker_${version})
+  set_tests_properties(broker_${version}_stop PROPERTIES FIXTURES_CLEANUP broker_${version})
+endfunction()
+
+function(esd_broker_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  esd_binary(NAME ${ARG_NAME} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  foreach(version ${ESD_BROKER_VERSIONS})
+    esd_broker_fixture(${version})
+    set(test ${ARG_NAME}_kafka_${version})
+    add_test(NAME ${test} COMMAND ${CMAKE_SOURCE_DIR}/tests/broker-fixture run ${CMAKE_BINARY_DIR}/broker/${version}
+                                  $<TARGET_FILE:${ARG_NAME}>)
+    # Serial: timeouts of sessions and transactions are part of what is tested.
+    set_tests_properties(${test} PROPERTIES LABELS broker TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ON
+                                            FIXTURES_REQUIRED broker_${version})
+  endforeach()
 endfunction()
 
 function(esd_benchmark)

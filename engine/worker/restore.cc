@@ -101,9 +101,8 @@ class Restore {
         return absl::FailedPreconditionError(absl::StrCat(
             "the record at offset ", record.offset.value(), " of ",
             log_.TopicName(partition_.domain, Topic::kSnapshot), "/", partition_.partition.value(),
-            " isn't a snapshot: another program wrote to the changelog; write the aggregate's last "
-            "good snapshot "
-            "behind it"));
+            " isn't a snapshot: another program wrote to the changelog; write the last good one with "
+            "the same key behind it, and start again when the topic was compacted"));
       }
       update.snapshots.push_back({std::string(*record.key), std::string(value)});
     }

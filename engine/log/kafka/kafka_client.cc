@@ -1,6 +1,7 @@
 #include "engine/log/kafka/kafka_client.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
 #include <librdkafka/rdkafka.h>
 #include <spdlog/spdlog.h>
 #include <syslog.h>
@@ -10,6 +11,9 @@
 
 namespace esd::kafka {
 namespace {
+
+// Between two questions to a partition whose leader isn't known yet.
+constexpr absl::Duration kLeaderRetry = absl::Milliseconds(50);
 
 spdlog::level::level_enum LevelOf(int syslog_level) {
   if (syslog_level <= LOG_ERR) return spdlog::level::err;
@@ -172,14 +176,20 @@ InputRecord ToInputRecord(const rd_kafka_message_s& message) {
 
 absl::StatusOr<Watermarks> QueryWatermarks(rd_kafka_s* client, const std::string& topic,
                                            PartitionId partition) {
-  int64_t begin = 0;
-  int64_t end = 0;
-  const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(
-      client, topic.c_str(), partition.value(), &begin, &end, Milliseconds(kRequestTimeout));
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return ToStatus(error, absl::StrCat("read the bounds of ", topic, "/", partition.value()));
+  const std::string what = absl::StrCat("read the bounds of ", topic, "/", partition.value());
+  const absl::Time deadline = absl::Now() + kRequestTimeout;
+  for (;;) {
+    int64_t begin = 0;
+    int64_t end = 0;
+    const rd_kafka_resp_err_t error =
+        rd_kafka_query_watermark_offsets(client, topic.c_str(), partition.value(), &begin, &end,
+                                         Milliseconds(deadline - absl::Now()));
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return Watermarks{Offset{begin}, Offset{end}};
+    const absl::Status status = ToStatus(error, what);
+    // A topic that was just made, or whose leader just moved: the client has asked for news.
+    if (!absl::IsUnavailable(status) || absl::Now() + kLeaderRetry >= deadline) return status;
+    absl::SleepFor(kLeaderRetry);
   }
-  return Watermarks{Offset{begin}, Offset{end}};
 }
 
 absl::Status TryInitTransactions(rd_kafka_s* producer, absl::Duration timeout, bool* retry) {

@@ -83,6 +83,7 @@ InputRecord ToInputRecord(const rd_kafka_message_s& message);
 
 // First offset and end of a partition, as the isolation level of `client` sees the end: with
 // read_committed, what stands behind an open transaction is left out.
+// A passing error is tried again for kRequestTimeout.
 struct Watermarks {
   Offset begin, end;
 };
