@@ -1,5 +1,6 @@
 #include "cmd/esd/serve.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -61,6 +63,11 @@ std::vector<std::unique_ptr<AggregateType>> DomainsNamed(const std::vector<std::
   return chosen;
 }
 
+// What protobuf has to say about bad input stands in our own error for it, too.
+void LogProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  spdlog::debug("protobuf: {}", message);
+}
+
 int Fail(const absl::Status& status) {
   spdlog::error("{}", std::string(status.message()));
   return kExitFailed;
@@ -70,6 +77,7 @@ int Fail(const absl::Status& status) {
 
 int Serve(const ServeOptions& options) {
   if (absl::Status status = SetUpLogging(options.log_level); !status.ok()) return Fail(status);
+  google::protobuf::SetLogHandler(LogProtobuf);
   Engine engine(options.engine, DomainsNamed(options.domains));
   const StopSignals signals(&engine);
   if (absl::Status status = engine.Start(); !status.ok()) return Fail(status);

@@ -43,7 +43,8 @@ inline constexpr std::array<Topic, 5> kAllTopics = {
 
 struct Header {
   std::string_view name;
-  std::string_view value;
+  std::optional<std::string_view>
+      value;  // nothing: a null value, which Kafka tells from an empty one
 };
 
 // A record as it is read. The views are valid as long as what the record came in.
@@ -73,7 +74,7 @@ struct PolledCommands {
 struct OutputRecord {
   struct OwnedHeader {
     std::string_view name;  // a constant, or a view that outlives the transaction
-    std::string value;
+    std::optional<std::string> value;
   };
 
   Topic topic;
@@ -168,7 +169,8 @@ class WorkerLog {
   // Commands behind the last one that Poll() returned, as far as known; for the lag metric.
   virtual std::optional<int64_t> Lag(const DomainPartition& partition) = 0;
 
-  // Ends the Poll() that is under way, or the next one. Any thread.
+  // Ends the Poll() that is under way, or the next one; a Reopen() that is under way returns soon,
+  // with kUnavailable if it must. Any thread.
   virtual void Wake() = 0;
 };
 
@@ -217,7 +219,8 @@ class Membership {
   // Joins: from now on `listener` is called, on a thread of the membership's own. Once.
   virtual absl::Status Join(MembershipListener* listener) = 0;
 
-  // Leaves: OnRevoked() for all partitions, then nothing more. Bounded by `timeout`.
+  // Leaves: OnRevoked() for all partitions, then nothing more. Waits for the log's answer for
+  // `timeout` at most.
   virtual void Leave(absl::Duration timeout) = 0;
 
   // Whether this instance is a member now, be it without a partition. Any thread.

@@ -27,7 +27,8 @@ namespace esd {
 namespace {
 
 constexpr int kMostWorkersByDefault = 4;
-constexpr absl::Duration kLeaveTimeout = absl::Seconds(8);
+// For the broker's answer, behind the hand-over.
+constexpr absl::Duration kLeaveTimeout = absl::Seconds(3);
 
 // The instance's name when none is given: made once and kept beside the store, because
 // transactional ids are made of it and a restart must find its own.

@@ -42,14 +42,15 @@ absl::Status CheckCommandId(std::string_view id) {
 }
 
 absl::Status ReadHeader(const Header& header, Command* command, ContentType* content_type) {
+  const std::string_view value = header.value.value_or("");
   if (header.name == kCommandIdHeader) {
-    command->command_id = header.value;
-    return CheckCommandId(header.value);
+    command->command_id = value;
+    return CheckCommandId(value);
   }
-  if (header.name == kTraceparentHeader) command->traceparent = header.value;
+  if (header.name == kTraceparentHeader) command->traceparent = value;
   if (header.name == kExpectedVersionHeader) {
     int64_t version = 0;
-    if (!absl::SimpleAtoi(View(header.value), &version) || version < kNoVersion.value()) {
+    if (!absl::SimpleAtoi(View(value), &version) || version < kNoVersion.value()) {
       return Undecodable("INVALID_HEADER",
                          "the header esd-expected-version must be a version: 0, 1, … or -1 for an "
                          "aggregate without events");
@@ -57,7 +58,7 @@ absl::Status ReadHeader(const Header& header, Command* command, ContentType* con
     command->expected_version = Version{version};
   }
   if (absl::EqualsIgnoreCase(View(header.name), View(kContentTypeHeader))) {
-    auto type = ParseContentType(header.value);
+    auto type = ParseContentType(value);
     if (!type.ok()) return type.status();
     *content_type = *type;
   }

@@ -31,8 +31,10 @@ CommandResult Result(const InputRecord& record, Effect effect, std::string_view 
 
 std::vector<OutputRecord::OwnedHeader> CopyHeaders(const InputRecord& record) {
   std::vector<OutputRecord::OwnedHeader> headers;
-  for (const Header& header : record.headers)
-    headers.push_back({header.name, std::string(header.value)});
+  for (const Header& header : record.headers) {
+    headers.push_back(
+        {header.name, header.value ? std::optional<std::string>(*header.value) : std::nullopt});
+  }
   return headers;
 }
 
@@ -67,12 +69,16 @@ absl::Status PartitionProcessor::Process(const InputRecord& record, absl::Time n
   }
   const absl::StatusOr<const esd::v1::StoredOutcome*> earlier = Deduplicate(*command);
   if (!earlier.ok()) return earlier.status();
-  if (*earlier != nullptr) {
+  if (*earlier != nullptr && (*earlier)->fingerprint() == command->fingerprint) {
     StageRepetition(*command, **earlier);
     return absl::OkStatus();
   }
   const absl::StatusOr<const Aggregate*> aggregate = pending_.Load(command->key);
   if (!aggregate.ok()) return aggregate.status();
+  if (*earlier != nullptr) {
+    StageReuse(*command, (*aggregate)->version);
+    return absl::OkStatus();
+  }
   const absl::StatusOr<Events> events = Decide(*command, **aggregate);
   absl::StatusOr<Decision> decision =
       events.ok() ? Evolve(*command, **aggregate, *events) : events.status();
@@ -208,16 +214,17 @@ void PartitionProcessor::StageRejection(const Command& command, const absl::Stat
 
 void PartitionProcessor::StageRepetition(const Command& command,
                                          const esd::v1::StoredOutcome& earlier) {
-  if (earlier.fingerprint() == command.fingerprint) {
-    StageReply(command, earlier.reply(), /*is_outcome=*/false);
-    batch_.part.records.back().headers.push_back({kReplayedHeader, "true"});
-    batch_.results.push_back(Result(*command.record, Effect::kDuplicate, command.type));
-    return;
-  }
-  const absl::Status reused = Reject(absl::StatusCode::kInvalidArgument, "COMMAND_ID_REUSED",
-                                     "another command with this id and another payload was "
-                                     "processed before: use a new id for a new command");
-  StageReply(command, RejectedReply(command.command_id, reused, kNoVersion), /*is_outcome=*/false);
+  StageReply(command, earlier.reply(), /*is_outcome=*/false);
+  batch_.part.records.back().headers.push_back({kReplayedHeader, "true"});
+  batch_.results.push_back(Result(*command.record, Effect::kDuplicate, command.type));
+}
+
+void PartitionProcessor::StageReuse(const Command& command, Version version) {
+  const absl::Status reused =
+      Reject(absl::StatusCode::kInvalidArgument, "COMMAND_ID_REUSED",
+             "another command with this id and another payload was processed before: use a new id "
+             "for a new command");
+  StageReply(command, RejectedReply(command.command_id, reused, version), /*is_outcome=*/false);
   batch_.results.push_back(
       Result(*command.record, Effect::kRejected, command.type, ReasonOf(reused)));
 }

@@ -98,6 +98,7 @@ class PartitionProcessor {
 
   void StageRejection(const Command& command, const absl::Status& reason, Version version);
   void StageRepetition(const Command& command, const esd::v1::StoredOutcome& earlier);
+  void StageReuse(const Command& command, Version version);
   void StageDeadLetter(const InputRecord& record, const absl::Status& reason);
   void StageForward(const Command& command, PartitionId home);
 

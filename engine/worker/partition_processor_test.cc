@@ -99,7 +99,9 @@ class PartitionProcessorTest : public ::testing::Test {
     for (const OutputRecord& record : batch_.part.records) {
       if (record.topic != topic) continue;
       auto& headers = all.emplace_back();
-      for (const auto& header : record.headers) headers[std::string(header.name)] = header.value;
+      for (const auto& header : record.headers) {
+        headers[std::string(header.name)] = header.value.value_or("(null)");
+      }
     }
     return all;
   }

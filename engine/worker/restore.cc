@@ -32,6 +32,8 @@ class Restore {
     auto opened = log_.OpenPartition(partition_, stop_);
     if (!opened.ok()) return opened.status();
     opened_ = *opened;
+    metrics_.RestoreRemainingRecords(partition_)
+        .Set(static_cast<double>(opened_.snapshot_end.value() - opened_.snapshot_begin.value()));
     if (absl::Status status = LoadCheckpoint(); !status.ok()) return status;
     absl::Status status = ReplayChangelogs();
     if (absl::IsOutOfRange(status)) {
@@ -101,7 +103,8 @@ class Restore {
         return absl::FailedPreconditionError(absl::StrCat(
             "the record at offset ", record.offset.value(), " of ",
             log_.TopicName(partition_.domain, Topic::kSnapshot), "/", partition_.partition.value(),
-            " isn't a snapshot: another program wrote to the changelog; write the last good one with "
+            " isn't a snapshot: another program wrote to the changelog; write the last good one "
+            "with "
             "the same key behind it, and start again when the topic was compacted"));
       }
       update.snapshots.push_back({std::string(*record.key), std::string(value)});
@@ -123,9 +126,9 @@ class Restore {
     uint64_t fingerprint = 0;
     bool is_outcome = false;
     for (const Header& header : record.headers) {
-      if (header.name == kCommandIdHeader) command_id = header.value;
+      if (header.name == kCommandIdHeader) command_id = header.value.value_or("");
       if (header.name == kFingerprintHeader)
-        is_outcome = ParseFingerprint(header.value, &fingerprint);
+        is_outcome = ParseFingerprint(header.value.value_or(""), &fingerprint);
     }
     if (!is_outcome || command_id.empty() || !record.key || !record.value) return;
     esd::v1::StoredOutcome outcome;

@@ -358,21 +358,25 @@ absl::Status Worker::Reopen(std::string_view why, Batch* batch) {
 absl::StatusOr<bool> Worker::WasCommitted(Batch* batch) {
   // All or nothing: the first part that moves its partition's position tells for all.
   const std::vector<TransactionPart>& parts = batch->transaction.parts;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const Offset before{partitions_.at(parts[i].partition).checkpoint.command_offset()};
-    if (parts[i].next_command_offset == before) continue;
-    const auto offset = log_->CommittedOffset(parts[i].partition);
+  for (size_t i = 0; i < parts.size();) {
+    const DomainPartition partition = parts[i].partition;
+    const Offset before{partitions_.at(partition).checkpoint.command_offset()};
+    const Offset after = parts[i].next_command_offset;
+    ++i;
+    if (after == before) continue;
+    const auto offset = log_->CommittedOffset(partition);
     if (!offset.ok()) return offset.status();
     const Offset committed = offset->value_or(before);
     if (committed == before) return false;
-    if (committed == parts[i].next_command_offset) {
+    if (committed == after) {
       batch->written.resize(parts.size());
       return true;
     }
-    return absl::AbortedError(
-        absl::StrCat(ToString(parts[i].partition), ": the committed offset is ", committed.value(),
-                     ", neither ", before.value(), " nor ", parts[i].next_command_offset.value(),
-                     ": another instance processed the partition; start this one again"));
+    spdlog::warn("worker {}: {} was processed by another instance meanwhile, to offset {}", index_,
+                 ToString(partition), committed.value());
+    Forget(partition);
+    batch->Remove(partition);
+    --i;
   }
   return false;
 }

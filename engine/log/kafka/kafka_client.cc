@@ -96,6 +96,7 @@ void HandleDeleter::operator()(rd_kafka_error_s* error) const { rd_kafka_error_d
 void HandleDeleter::operator()(rd_kafka_message_s* message) const {
   rd_kafka_message_destroy(message);
 }
+void HandleDeleter::operator()(rd_kafka_op_s* event) const { rd_kafka_event_destroy(event); }
 void HandleDeleter::operator()(rd_kafka_queue_s* queue) const { rd_kafka_queue_destroy(queue); }
 void HandleDeleter::operator()(rd_kafka_topic_partition_list_s* list) const {
   rd_kafka_topic_partition_list_destroy(list);
@@ -167,8 +168,8 @@ InputRecord ToInputRecord(const rd_kafka_message_s& message) {
     for (size_t i = 0;
          rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          ++i) {
-      record.headers.push_back(
-          {name, {static_cast<const char*>(value), value == nullptr ? 0 : size}});
+      Header& header = record.headers.emplace_back(Header{name, std::nullopt});
+      if (value != nullptr) header.value.emplace(static_cast<const char*>(value), size);
     }
   }
   return record;

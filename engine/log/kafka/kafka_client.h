@@ -7,6 +7,7 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ struct rd_kafka_conf_s;
 struct rd_kafka_consumer_group_metadata_s;
 struct rd_kafka_error_s;
 struct rd_kafka_message_s;
+struct rd_kafka_op_s;  // rd_kafka_event_t
 struct rd_kafka_queue_s;
 struct rd_kafka_topic_partition_list_s;
 struct rd_kafka_topic_s;
@@ -34,6 +36,7 @@ struct HandleDeleter {
   void operator()(rd_kafka_consumer_group_metadata_s* metadata) const;
   void operator()(rd_kafka_error_s* error) const;
   void operator()(rd_kafka_message_s* message) const;
+  void operator()(rd_kafka_op_s* event) const;
   void operator()(rd_kafka_queue_s* queue) const;
   void operator()(rd_kafka_topic_partition_list_s* list) const;
   void operator()(rd_kafka_topic_s* topic) const;
@@ -42,6 +45,7 @@ using Client = std::unique_ptr<rd_kafka_s, HandleDeleter>;
 using Conf = std::unique_ptr<rd_kafka_conf_s, HandleDeleter>;
 using GroupMetadata = std::unique_ptr<rd_kafka_consumer_group_metadata_s, HandleDeleter>;
 using Error = std::unique_ptr<rd_kafka_error_s, HandleDeleter>;
+using Event = std::unique_ptr<rd_kafka_op_s, HandleDeleter>;
 using Message = std::unique_ptr<rd_kafka_message_s, HandleDeleter>;
 using Queue = std::unique_ptr<rd_kafka_queue_s, HandleDeleter>;
 using PartitionList = std::unique_ptr<rd_kafka_topic_partition_list_s, HandleDeleter>;
@@ -95,7 +99,8 @@ absl::StatusOr<Watermarks> QueryWatermarks(rd_kafka_s* client, const std::string
 // made again when the coordinator is still busy with the previous transaction, which is quicker
 // than librdkafka's own retry after 500 ms.
 template <typename MakeProducer>
-absl::StatusOr<Client> InitTransactions(const MakeProducer& make, absl::Time deadline);
+absl::StatusOr<Client> InitTransactions(const MakeProducer& make, absl::Time deadline,
+                                        const std::atomic<bool>* give_up);
 
 // One attempt of the above: `retry` tells that another producer may succeed.
 absl::Status TryInitTransactions(rd_kafka_s* producer, absl::Duration timeout, bool* retry);
@@ -103,7 +108,8 @@ absl::Status TryInitTransactions(rd_kafka_s* producer, absl::Duration timeout, b
 // Implementation only below this line.
 
 template <typename MakeProducer>
-absl::StatusOr<Client> InitTransactions(const MakeProducer& make, absl::Time deadline) {
+absl::StatusOr<Client> InitTransactions(const MakeProducer& make, absl::Time deadline,
+                                        const std::atomic<bool>* give_up) {
   absl::Duration timeout = absl::Milliseconds(40);
   for (;;) {
     absl::StatusOr<Client> producer = make();
@@ -111,7 +117,7 @@ absl::StatusOr<Client> InitTransactions(const MakeProducer& make, absl::Time dea
     bool retry = false;
     const absl::Status status = TryInitTransactions(producer->get(), timeout, &retry);
     if (status.ok()) return producer;
-    if (!retry || absl::Now() >= deadline) return status;
+    if (!retry || absl::Now() >= deadline || *give_up) return status;
     timeout = std::min(2 * timeout, kRequestTimeout);
   }
 }

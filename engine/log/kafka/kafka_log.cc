@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <utility>
@@ -311,7 +312,8 @@ absl::Status KafkaLog::Fence(const std::string& transactional_id) {
     if (!conf.ok()) return conf.status();
     return MakeProducer(*std::move(conf));
   };
-  if (auto fenced = InitTransactions(make, absl::Now() + kOpenTimeout); !fenced.ok())
+  const std::atomic<bool> give_up = false;
+  if (auto fenced = InitTransactions(make, absl::Now() + kOpenTimeout, &give_up); !fenced.ok())
     return fenced.status();
   ownership_->MarkFenced(transactional_id);
   return absl::OkStatus();

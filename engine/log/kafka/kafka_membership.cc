@@ -49,7 +49,7 @@ void KafkaMembership::Leave(absl::Duration timeout) {
   if (!thread_.joinable()) return;
   {
     absl::MutexLock lock(&mutex_);
-    leave_deadline_ = absl::Now() + timeout;
+    leave_timeout_ = timeout;
   }
   thread_.request_stop();
   thread_.join();
@@ -91,27 +91,25 @@ void KafkaMembership::Fail(const absl::Status& status) {
 // Hands everything over and leaves. A static member stays in the group until its session times out:
 // that is what lets a restart in place resume at once.
 void KafkaMembership::Close() {
-  absl::Time deadline;
+  absl::Duration timeout;
   {
     absl::MutexLock lock(&mutex_);
-    deadline = leave_deadline_;
+    timeout = leave_timeout_;
   }
   const Queue queue(rd_kafka_queue_new(consumer_.get()));
   LogError("leave", Error(rd_kafka_consumer_close_queue(consumer_.get(), queue.get())));
+  absl::Time deadline = absl::Now() + timeout;
   while (!rd_kafka_consumer_closed(consumer_.get()) && absl::Now() < deadline) {
-    const rd_kafka_event_t* event = rd_kafka_queue_poll(queue.get(), Milliseconds(kPollWait));
-    if (event == nullptr) continue;
-    if (rd_kafka_event_type(const_cast<rd_kafka_event_t*>(event)) == RD_KAFKA_EVENT_REBALANCE) {
-      OnRebalance(consumer_.get(), rd_kafka_event_error(const_cast<rd_kafka_event_t*>(event)),
-                  rd_kafka_event_topic_partition_list(const_cast<rd_kafka_event_t*>(event)), this);
-    }
-    rd_kafka_event_destroy(const_cast<rd_kafka_event_t*>(event));
+    const Event event(rd_kafka_queue_poll(queue.get(), Milliseconds(kPollWait)));
+    if (event == nullptr || rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) continue;
+    OnRebalance(consumer_.get(), rd_kafka_event_error(event.get()),
+                rd_kafka_event_topic_partition_list(event.get()), this);
+    deadline = absl::Now() + timeout;  // a hand-over has bounds of its own
   }
   if (!rd_kafka_consumer_closed(consumer_.get())) {
     spdlog::warn(
         "group membership: the broker did not answer in time to the wish to leave; the partitions "
-        "move to "
-        "other instances when the session times out");
+        "move to other instances when the session times out");
   }
   SetGeneration(nullptr, {});
 }

@@ -78,7 +78,7 @@ class KafkaMembership : public Membership {
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Generation> current_ ABSL_GUARDED_BY(mutex_);
-  absl::Time leave_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  absl::Duration leave_timeout_ ABSL_GUARDED_BY(mutex_);
 
   std::jthread thread_;  // last: uses everything above
 };

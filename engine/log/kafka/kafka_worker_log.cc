@@ -12,7 +12,7 @@ namespace {
 
 // A commit is answered within it, or its outcome is unknown. Below the transaction timeout, so that
 // in general it is this side that gives up first.
-constexpr absl::Duration kCommitTimeout = absl::Seconds(8);
+constexpr absl::Duration kCommitTimeout = absl::Seconds(5);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
 // The producer's queue is full: a transaction larger than librdkafka's buffer has to be sent
 // meanwhile.
@@ -35,8 +35,10 @@ rd_kafka_headers_t* MakeHeaders(const std::vector<OutputRecord::OwnedHeader>& he
   if (headers.empty()) return nullptr;
   rd_kafka_headers_t* made = rd_kafka_headers_new(headers.size());
   for (const OutputRecord::OwnedHeader& header : headers) {
-    rd_kafka_header_add(made, header.name.data(), static_cast<ssize_t>(header.name.size()),
-                        header.value.data(), static_cast<ssize_t>(header.value.size()));
+    const char* value = header.value ? header.value->data() : nullptr;
+    const size_t size = header.value ? header.value->size() : 0;
+    rd_kafka_header_add(made, header.name.data(), static_cast<ssize_t>(header.name.size()), value,
+                        static_cast<ssize_t>(size));
   }
   return made;
 }
@@ -283,6 +285,7 @@ absl::StatusOr<Client> KafkaWorkerLog::MakeProducerClient() {
 
 absl::Status KafkaWorkerLog::Open(absl::Duration timeout) {
   usable_ = false;
+  woken_ = false;
   producer_topics_.clear();
   if (producer_ != nullptr) {
     // Nothing of the old transaction is wanted; without this the destructor would wait for its
@@ -290,7 +293,8 @@ absl::Status KafkaWorkerLog::Open(absl::Duration timeout) {
     rd_kafka_purge(producer_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     producer_.reset();
   }
-  auto producer = InitTransactions([this] { return MakeProducerClient(); }, absl::Now() + timeout);
+  auto producer =
+      InitTransactions([this] { return MakeProducerClient(); }, absl::Now() + timeout, &woken_);
   if (!producer.ok()) return producer.status();
   producer_ = *std::move(producer);
   connection_failed_ = false;
@@ -337,6 +341,9 @@ std::optional<int64_t> KafkaWorkerLog::Lag(const DomainPartition& partition) {
   return std::max<int64_t>(0, end - reading->second.next.value());
 }
 
-void KafkaWorkerLog::Wake() { rd_kafka_queue_yield(queue_.get()); }
+void KafkaWorkerLog::Wake() {
+  woken_ = true;
+  rd_kafka_queue_yield(queue_.get());
+}
 
 }  // namespace esd::kafka

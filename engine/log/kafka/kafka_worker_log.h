@@ -5,6 +5,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -98,7 +99,8 @@ class KafkaWorkerLog : public WorkerLog {
   // made again before it begins another.
   bool connection_failed_ = false;
 
-  Queue queue_;  // the commands of every partition that is read
+  std::atomic<bool> woken_ = false;  // since Open() began
+  Queue queue_;                      // the commands of every partition that is read
   absl::flat_hash_map<DomainPartition, Reading> readings_;
   absl::Status poll_error_;  // found behind messages that were returned first
 };

@@ -1,0 +1,692 @@
+// The worker on a log in memory that fails as told, with the domain `security`.
+#include "engine/worker/worker_test.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/synchronization/notification.h>
+#include <absl/time/clock.h>
+#include <gmock/gmock.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "domain/security/security.h"
+#include "engine/base/murmur2.h"
+#include "engine/worker/worker.h"
+
+namespace esd {
+
+bool Await(const std::function<bool()>& condition, absl::Duration timeout) {
+  for (const absl::Time deadline = absl::Now() + timeout; !condition();) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+DomainPartition P(int32_t partition) { return {"security", PartitionId{partition}}; }
+
+std::string UserIn(int32_t partition, int n) {
+  for (int i = 0;; ++i) {
+    std::string email = absl::StrCat("user", i, "@example.com");
+    if (PartitionForKey(email, kTestPartitions) == PartitionId{partition} && n-- == 0) return email;
+  }
+}
+
+namespace {
+
+TestRecord CommandRecord(const std::string& key, std::string value, const std::string& id) {
+  TestRecord record{key, std::move(value), {}, {}, 0};
+  if (!id.empty()) record.headers.emplace_back("ce_id", id);
+  return record;
+}
+
+std::string EventValue(const char* type, const std::string& email, const std::string& name,
+                       int64_t version) {
+  return absl::StrCat(R"({"type":")", type, R"(","event":{"email":")", email, R"(","name":")", name,
+                      R"(","version":)", version, "}}");
+}
+
+}  // namespace
+
+TestRecord Register(const std::string& email, const std::string& name, const std::string& id) {
+  return CommandRecord(email,
+                       absl::StrCat(R"({"type":"RegisterUserCommand","command":{"name":")", name,
+                                    R"(","email":")", email, R"("}})"),
+                       id);
+}
+
+TestRecord Rename(const std::string& email, const std::string& name, const std::string& id) {
+  return CommandRecord(email,
+                       absl::StrCat(R"({"type":"ChangeUserNameCommand","command":{"email":")",
+                                    email, R"(","newName":")", name, R"("}})"),
+                       id);
+}
+
+std::string Registered(const std::string& email, const std::string& name) {
+  return EventValue("UserRegisteredEvent", email, name, 0);
+}
+
+std::string Renamed(const std::string& email, const std::string& name, int64_t version) {
+  return EventValue("UserNameChangedEvent", email, name, version);
+}
+
+TestInstance::TestInstance(MemoryCluster* cluster, std::string id, MemorySnapshotStore* store,
+                           int workers, uint64_t seed)
+    : id_(std::move(id)),
+      log_(cluster->OpenInstance(id_), seed, /*print_seed=*/false),
+      store_(store) {
+  domains_["security"] = MakeAggregateType<security::Security>("security");
+  const auto on_failure = [this](const absl::Status& error) {
+    absl::MutexLock lock(&mutex_);
+    failure_.Update(error);
+  };
+  auto pool = WorkerPool::Start(workers, {&log_, store_, &domains_, &metrics_, on_failure, {}});
+  EXPECT_TRUE(pool.ok()) << pool.status();
+  pool_ = *std::move(pool);
+  EXPECT_TRUE(log_.membership().Join(pool_.get()).ok());
+}
+
+TestInstance::~TestInstance() { log_.membership().Leave(absl::InfiniteDuration()); }
+
+absl::Status TestInstance::failure() const {
+  absl::MutexLock lock(&mutex_);
+  return failure_;
+}
+
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() : cluster_({.partitions = {{"security", kTestPartitions}}}) {
+    spdlog::set_level(spdlog::level::off);  // every test makes it complain
+  }
+
+  std::unique_ptr<TestInstance> Start(const std::string& id) {
+    return std::make_unique<TestInstance>(&cluster_, id, &stores_[id]);
+  }
+
+  // Gives the partitions to the instance and waits until it processes them.
+  void Give(const std::string& id, const std::vector<DomainPartition>& partitions) {
+    cluster_.Assign(id, partitions);
+    for (const DomainPartition& partition : partitions) {
+      EXPECT_TRUE(Await([&] { return cluster_.Committed(partition).has_value(); }));
+    }
+  }
+
+  void Send(int32_t partition, const TestRecord& command) {
+    cluster_.Append(P(partition), Topic::kCommand, command);
+  }
+
+  // Waits until all commands of the partition have had their effect.
+  testing::AssertionResult AwaitProcessed(int32_t partition,
+                                          absl::Duration timeout = kTestDeadline) const {
+    const auto processed = [&] {
+      const auto commands = cluster_.Read(P(partition), Topic::kCommand);
+      const auto committed = cluster_.Committed(P(partition));
+      return commands.empty() || (committed && *committed > commands.back().offset);
+    };
+    if (Await(processed, timeout)) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "partition " << partition << " was not processed";
+  }
+
+  std::vector<std::string> Values(int32_t partition, Topic topic) const {
+    std::vector<std::string> values;
+    for (const TestRecord& record : cluster_.Read(P(partition), topic)) {
+      values.push_back(record.value.value_or("(null)"));
+    }
+    return values;
+  }
+  std::vector<std::string> Events(int32_t partition) const {
+    return Values(partition, Topic::kEvent);
+  }
+
+  // Waits until the store has the aggregate at that version.
+  testing::AssertionResult AwaitStored(TestInstance& instance, int32_t partition,
+                                       const std::string& email, int64_t version) {
+    const auto stored = [&] {
+      const auto snapshot = instance.store().GetSnapshot(P(partition), email);
+      return snapshot.ok() && snapshot->has_value() && (*snapshot)->version() == version;
+    };
+    if (Await(stored, absl::Seconds(10))) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "the store has no version " << version;
+  }
+
+  MemoryCluster cluster_;
+  std::map<std::string, MemorySnapshotStore> stores_;
+};
+
+// --- the race that the engine exists to remove
+
+// Turns red when pending writes are ignored: the rename meets no user.
+TEST_F(WorkerTest, ARenameRightAfterARegistrationSeesTheUser) {
+  const std::string user = UserIn(1);
+  Send(1, Register(user, "Alex"));
+  Send(1, Rename(user, "Alex1"));
+  const auto a = Start("a");
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+}
+
+// Turns red when pending writes are ignored: all three get version 1.
+TEST_F(WorkerTest, ThreeQuickRenamesGetVersionsOneTwoThree) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.AppendTogether({{P(1), Rename(user, "Alex1")},
+                           {P(1), Rename(user, "Alex2")},
+                           {P(1), Rename(user, "Alex3")}});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1),
+                                     Renamed(user, "Alex2", 2), Renamed(user, "Alex3", 3)));
+  EXPECT_TRUE(AwaitStored(*a, 1, user, 3));
+}
+
+TEST_F(WorkerTest, AnAggregateHasOneSnapshotRecordPerTransaction) {
+  const std::string user = UserIn(1);
+  const std::string other = UserIn(1, 1);
+  Send(1, Register(user, "Alex"));
+  Send(1, Register(other, "Bob"));
+  for (const char* name : {"Alex1", "Alex2", "Alex3"}) Send(1, Rename(user, name));
+  const auto a = Start("a");
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  std::map<std::string, std::vector<int64_t>> versions;
+  for (const TestRecord& record : cluster_.Read(P(1), Topic::kSnapshot)) {
+    esd::v1::StoredSnapshot snapshot;
+    ASSERT_TRUE(snapshot.ParseFromString(*record.value));
+    versions[*record.key].push_back(snapshot.version());
+  }
+  EXPECT_THAT(versions[user], ElementsAre(3));
+  EXPECT_THAT(versions[other], ElementsAre(0));
+}
+
+TEST_F(WorkerTest, ACommandInAWrongPartitionIsProcessedInItsOwn) {
+  const std::string user = UserIn(2);
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1)});
+  Give("b", {P(2)});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  ASSERT_TRUE(AwaitProcessed(2));
+  EXPECT_THAT(Events(1), IsEmpty());
+  EXPECT_THAT(Events(2), ElementsAre(Registered(user, "Alex")));
+}
+
+// --- transactions
+
+TEST_F(WorkerTest, OneTransactionCoversWhatWaitsInAllPartitions) {
+  std::atomic<size_t> most_parts = 0;
+  std::atomic<int> transactions = 0;
+  const auto a = Start("a");
+  Give("a", {P(0), P(1), P(2)});
+  a->log().OnCommit([&](const Transaction& transaction) {
+    most_parts = std::max<size_t>(most_parts, transaction.parts.size());
+    ++transactions;
+  });
+  cluster_.AppendTogether({{P(0), Register(UserIn(0), "Alex")},
+                           {P(1), Register(UserIn(1), "Bob")},
+                           {P(2), Register(UserIn(2), "Cleo")}});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(AwaitProcessed(i));
+  EXPECT_EQ(most_parts, 3u);
+  EXPECT_EQ(transactions, 1);
+}
+
+// Turns red when the store is written before the commit.
+TEST_F(WorkerTest, TheStoreIsWrittenOnlyAfterTheCommit) {
+  std::atomic<int> looked = 0;
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  a->log().OnCommit([&](const Transaction& transaction) {
+    for (const TransactionPart& part : transaction.parts) {
+      for (const OutputRecord& record : part.records) {
+        if (record.topic != Topic::kSnapshot) continue;
+        esd::v1::StoredSnapshot written;
+        EXPECT_TRUE(written.ParseFromString(*record.value));
+        const auto stored = a->store().GetSnapshot(part.partition, *record.key);
+        EXPECT_TRUE(stored.ok());
+        EXPECT_LT(stored->has_value() ? (*stored)->version() : -1, written.version());
+        const auto checkpoint = a->store().GetCheckpoint(part.partition);
+        EXPECT_TRUE(checkpoint.ok());
+        EXPECT_LT((*checkpoint)->command_offset(), part.next_command_offset.value());
+        ++looked;
+      }
+    }
+  });
+  Give("a", {P(1)});
+  a->log().ScriptCommits(
+      {CommitFault::kAborted, CommitFault::kFenced, CommitFault::kUnknownNotDone});
+  cluster_.AppendTogether({{P(1), Register(user, "Alex")}, {P(1), Rename(user, "Alex1")}});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_EQ(looked, 4);
+  EXPECT_TRUE(AwaitStored(*a, 1, user, 1));
+}
+
+TEST_F(WorkerTest, AnAbortedTransactionIsTriedAgain) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().ScriptCommits({CommitFault::kAborted, CommitFault::kAborted});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex")));
+  EXPECT_EQ(a->log().reopens(), 0);
+}
+
+TEST_F(WorkerTest, AFencedWorkerReopensAndTriesAgain) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().ScriptCommits({CommitFault::kFenced});
+  a->log().FailReopens(2);
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex")));
+  EXPECT_EQ(a->log().reopens(), 3);
+  EXPECT_EQ(a->log().commits_while_closed(), 0);
+}
+
+// Turns red when kUnknown is treated as not committed: every event is there twice.
+TEST_F(WorkerTest, AnUnknownTransactionThatWasCommittedIsNotProcessedTwice) {
+  const std::string user = UserIn(1);
+  const std::string elsewhere = UserIn(2);
+  const auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  a->log().ScriptCommits({CommitFault::kUnknownDone});
+  Send(1, Register(user, "Alex", "id-1"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 0));
+  a->log().ScriptCommits({CommitFault::kUnknownDone});
+  cluster_.AppendTogether({{P(1), Rename(user, "Alex1")}, {P(2), Register(elsewhere, "Bob")}});
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 1));
+  Send(1, Rename(user, "Alex2"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  ASSERT_TRUE(AwaitProcessed(2));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1),
+                                     Renamed(user, "Alex2", 2)));
+  EXPECT_THAT(Events(2), ElementsAre(Registered(elsewhere, "Bob")));
+  EXPECT_THAT(Values(1, Topic::kReply), SizeIs(1));
+  EXPECT_EQ(a->log().reopens(), 2);
+}
+
+// What an unknown transaction wrote to the changelogs isn't told: the checkpoint must not claim it.
+TEST_F(WorkerTest, AfterAnUnknownTransactionARestoreFindsEverything) {
+  const std::string user = UserIn(1);
+  auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().ScriptCommits({CommitFault::kUnknownDone});
+  Send(1, Register(user, "Alex", "id-1"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 0));
+  a.reset();
+  const auto again = Start("a");
+  cluster_.Assign("a", {P(1)});
+  Send(1, Register(user, "Alex", "id-1"));
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+}
+
+TEST_F(WorkerTest, AnUnknownTransactionThatWasNotCommittedIsTriedAgain) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().ScriptCommits({CommitFault::kUnknownNotDone, CommitFault::kUnknownNotDone});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex")));
+  EXPECT_EQ(a->log().reopens(), 2);
+  EXPECT_EQ(a->log().commits_while_closed(), 0);
+}
+
+TEST_F(WorkerTest, AfterAnUnknownTransactionThePositionIsAskedForUntilItIsTold) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().ScriptCommits({CommitFault::kUnknownDone});
+  a->log().FailCommittedOffsets(3);
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 0)) << a->failure();
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitProcessed(1)) << a->failure();
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+}
+
+// The committed position stands below the first command that is still there.
+TEST_F(WorkerTest, AnUnknownTransactionBehindDeletedCommandsIsTriedAgain) {
+  for (int i = 0; i < 5; ++i) Send(1, Register(UserIn(1), "deleted"));
+  cluster_.SetCommitted(P(1), Offset{2});
+  cluster_.Truncate(P(1), Topic::kCommand, Offset{4});
+  const auto a = Start("a");
+  a->log().ScriptCommits({CommitFault::kUnknownNotDone});
+  cluster_.Assign("a", {P(1)});
+  EXPECT_TRUE(AwaitProcessed(1, absl::Seconds(5))) << a->failure();
+  EXPECT_THAT(Events(1), SizeIs(1));
+}
+
+// The first transaction of a partition moves no position: whether it happened can't be told, and
+// need not be.
+TEST_F(WorkerTest, AnUnknownClaimIsWrittenAgain) {
+  const auto a = Start("a");
+  a->log().ScriptCommits({CommitFault::kUnknownDone, CommitFault::kUnknownNotDone});
+  Give("a", {P(1)});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), SizeIs(1));
+}
+
+TEST_F(WorkerTest, PartsOfLostPartitionsAreLeftOutAndTheOthersCommitted) {
+  std::atomic<bool> taken = false;
+  const auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  a->log().OnCommit([&](const Transaction&) {
+    if (taken.exchange(true)) return;
+    cluster_.Expel("a", {P(1)});
+    cluster_.TellLostSoon("a", {P(1)});
+    EXPECT_TRUE(Await([&] { return !cluster_.Believes("a", P(1)); }));
+  });
+  cluster_.AppendTogether(
+      {{P(1), Register(UserIn(1), "Alex")}, {P(2), Register(UserIn(2), "Bob")}});
+  ASSERT_TRUE(AwaitProcessed(2));
+  EXPECT_THAT(Events(2), SizeIs(1));
+  EXPECT_THAT(Events(1), IsEmpty());
+  a->log().OnCommit(nullptr);
+  const auto b = Start("b");
+  cluster_.Assign("b", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), SizeIs(1));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+}
+
+// As long as the answers say that another try may succeed, and however many requests wait.
+TEST_F(WorkerTest, AWaitingAssignmentDoesNotUseUpTheAttempts) {
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().SetRates({.commit_aborted = 1});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return a->log().commits() > 2; }));
+  cluster_.Assign("a", {P(2)});
+  EXPECT_FALSE(Await([&] { return !a->failure().ok(); }, absl::Seconds(1))) << a->failure();
+  a->log().SetRates({});
+  EXPECT_TRUE(AwaitProcessed(1, absl::Seconds(5)));
+}
+
+// --- owners
+
+TEST_F(WorkerTest, AClaimIsWrittenOncePerAssignmentAndAReleaseAtHandOver) {
+  std::string marks;
+  absl::Mutex mutex;
+  const auto a = Start("a");
+  a->log().OnCommit([&](const Transaction& transaction) {
+    absl::MutexLock lock(&mutex);
+    for (const TransactionPart& part : transaction.parts) {
+      marks += part.ownership == OwnershipMark::kClaim     ? 'C'
+               : part.ownership == OwnershipMark::kRelease ? 'R'
+                                                           : '.';
+    }
+  });
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(Await([&] { return cluster_.Committed(P(1)).has_value(); }));
+  for (const char* name : {"Alex", "Alex1"}) {
+    Send(1, Register(UserIn(1), name));
+    ASSERT_TRUE(AwaitProcessed(1));
+  }
+  cluster_.Revoke("a", {P(1)});
+  cluster_.Assign("a", {P(1)});
+  Send(1, Register(UserIn(1), "Alex2"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  a->log().OnCommit(nullptr);
+  absl::MutexLock lock(&mutex);
+  EXPECT_THAT(marks, testing::MatchesRegex("C\\.\\.RC\\.?"));
+}
+
+TEST_F(WorkerTest, AHandOverLeavesNothingUndoneAndTheNextOwnerGoesOn) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1)});
+  Send(1, Register(user, "Alex", "id-1"));
+  Send(1, Rename(user, "Alex1"));
+  cluster_.Revoke("a", {P(1)});
+  cluster_.Assign("b", {P(1)});
+  Send(1, Register(user, "Alex", "id-1"));
+  Send(1, Rename(user, "Alex2"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1),
+                                     Renamed(user, "Alex2", 2)));
+  // The same outcome for the same command id.
+  const auto replies = Values(1, Topic::kReply);
+  ASSERT_THAT(replies, SizeIs(2));
+  EXPECT_EQ(replies[0], replies[1]);
+  EXPECT_TRUE(AwaitStored(*b, 1, user, 2));
+}
+
+TEST_F(WorkerTest, AHandOverEndsThoughNoTransactionSucceeds) {
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1), P(2)});
+  a->log().SetRates({.commit_aborted = 1});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return a->log().commits() > 2; }));
+  const absl::Time begin = absl::Now();
+  cluster_.Revoke("a", {P(1)});
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  cluster_.Assign("b", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), SizeIs(1));
+  // What it kept, it still processes.
+  a->log().SetRates({});
+  Send(2, Register(UserIn(2), "Bob"));
+  EXPECT_TRUE(AwaitProcessed(2));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+}
+
+TEST_F(WorkerTest, AHandOverEndsThoughTheWorkerCanNotReopen) {
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1), P(2)});
+  a->log().ScriptCommits({CommitFault::kFenced});
+  a->log().FailReopens(1'000'000);
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return a->log().reopens() > 1; }));
+  const int before = a->log().reopens();
+  cluster_.Revoke("a", {P(1)});
+  // Each may take half a minute when no broker answers.
+  EXPECT_LE(a->log().reopens() - before, 2);
+  a->log().FailReopens(0);
+  cluster_.Assign("b", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), SizeIs(1));
+  Send(2, Register(UserIn(2), "Bob"));
+  EXPECT_TRUE(AwaitProcessed(2));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+}
+
+TEST_F(WorkerTest, AnInstanceThatIsShutDownDoesNotWaitForALogThatCanNotBeReached) {
+  auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  a->log().ScriptCommits({CommitFault::kFenced});
+  a->log().FailReopens(1'000'000);
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return a->log().reopens() > 1; }));
+  const absl::Time begin = absl::Now();
+  a.reset();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+}
+
+TEST_F(WorkerTest, LostPartitionsAreDroppedThoughNoTransactionSucceeds) {
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1)});
+  a->log().SetRates({.commit_unknown_not_done = 1});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return a->log().commits() > 1; }));
+  cluster_.Lose("a", {P(1)});
+  cluster_.Assign("b", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), SizeIs(1));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+}
+
+TEST_F(WorkerTest, ADropDuringARestoreEndsTheRestore) {
+  const auto a = Start("a");
+  const auto b = Start("b");
+  a->log().FailOpens(1'000'000);
+  Send(1, Register(UserIn(1), "Alex"));
+  cluster_.Assign("a", {P(1)});
+  EXPECT_EQ(a->pool().restoring(), 1);
+  const absl::Time begin = absl::Now();
+  cluster_.Lose("a", {P(1)});
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+  EXPECT_EQ(a->pool().restoring(), 0);
+  cluster_.Assign("b", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), SizeIs(1));
+}
+
+TEST_F(WorkerTest, RestoringIsCountedUntilThePartitionIsProcessed) {
+  const auto a = Start("a");
+  EXPECT_EQ(a->pool().restoring(), 0);
+  a->log().FailOpens(2);
+  cluster_.Assign("a", {P(1), P(2)});
+  EXPECT_EQ(a->pool().restoring(), 2);
+  EXPECT_TRUE(Await([&] { return a->pool().restoring() == 0; }));
+  Send(1, Register(UserIn(1), "Alex"));
+  EXPECT_TRUE(AwaitProcessed(1));
+}
+
+// The group has moved on, and this instance hasn't heard of it: it can't commit, the new owner can.
+TEST_F(WorkerTest, AStaleOwnerHasNoEffect) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1)});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.Expel("a", {P(1)});
+  cluster_.Assign("b", {P(1)});
+  Send(1, Rename(user, "Alex1"));  // both poll it
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.TellLost("a", {P(1)});
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+  // And back: what it had in its store and in its head is no basis any more.
+  Send(1, Rename(user, "Alex2"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.Revoke("b", {P(1)});
+  cluster_.Assign("a", {P(1)});
+  Send(1, Rename(user, "Alex3"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1),
+                                     Renamed(user, "Alex2", 2), Renamed(user, "Alex3", 3)));
+}
+
+// A transaction is unknown, and while its worker reopens, one of its partitions gets another owner,
+// who gets as far as the transaction would have. That says nothing about the other partition.
+TEST_F(WorkerTest, WhatANewOwnerCommittedIsNotTakenForTheUnknownTransaction) {
+  std::atomic<bool> moved = false;
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1), P(2)});
+  a->log().OnReopen([&] {
+    if (moved.exchange(true)) return;
+    cluster_.Expel("a", {P(1)});
+    cluster_.Assign("b", {P(1)});
+    EXPECT_TRUE(AwaitProcessed(1));
+    cluster_.TellLostSoon("a", {P(1)});
+  });
+  a->log().ScriptCommits({CommitFault::kUnknownNotDone});
+  cluster_.AppendTogether(
+      {{P(1), Register(UserIn(1), "Alex")}, {P(2), Register(UserIn(2), "Bob")}});
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_TRUE(AwaitProcessed(2, absl::Seconds(5))) << a->failure();
+  EXPECT_THAT(Events(1), SizeIs(1));
+  EXPECT_THAT(Events(2), SizeIs(1));
+  a->log().OnReopen(nullptr);
+}
+
+// As before, but the new owner has got further: the instance goes on with what it still has.
+TEST_F(WorkerTest, APartitionThatANewOwnerHasProcessedFurtherIsLetGo) {
+  std::atomic<bool> moved = false;
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1), P(2)});
+  a->log().OnReopen([&] {
+    if (moved.exchange(true)) return;
+    cluster_.Expel("a", {P(1)});
+    Send(1, Rename(UserIn(1), "Alex1"));
+    cluster_.Assign("b", {P(1)});
+    EXPECT_TRUE(AwaitProcessed(1));
+    cluster_.TellLostSoon("a", {P(1)});
+  });
+  a->log().ScriptCommits({CommitFault::kUnknownNotDone});
+  cluster_.AppendTogether(
+      {{P(1), Register(UserIn(1), "Alex")}, {P(2), Register(UserIn(2), "Bob")}});
+  EXPECT_TRUE(AwaitProcessed(2, absl::Seconds(5)));
+  EXPECT_THAT(Events(1), SizeIs(2));
+  EXPECT_THAT(Events(2), SizeIs(1));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+  a->log().OnReopen(nullptr);
+}
+
+// --- failures
+
+TEST_F(WorkerTest, AStoreThatCanNotBeReadEndsTheWorker) {
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->store().Fail(absl::DataLossError("the disk is broken"));
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return !a->failure().ok(); }));
+  EXPECT_TRUE(absl::IsDataLoss(a->failure())) << a->failure();
+  EXPECT_THAT(Events(1), IsEmpty());
+  // And nobody who waits for it is left waiting.
+  cluster_.Revoke("a", {P(1)});
+}
+
+TEST_F(WorkerTest, AStoreThatCanNotBeWrittenEndsTheWorkerAndCostsNoEvent) {
+  const std::string user = UserIn(1);
+  auto a = Start("a");
+  Give("a", {P(1)});
+  a->store().FailApply(absl::DataLossError("the disk is full"));
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(Await([&] { return !a->failure().ok(); }));
+  EXPECT_TRUE(absl::IsDataLoss(a->failure())) << a->failure();
+  a->store().FailApply(absl::OkStatus());
+  a.reset();
+  const auto again = Start("a");
+  cluster_.Assign("a", {P(1)});
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  EXPECT_THAT(Events(1), ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+}
+
+TEST_F(WorkerTest, ARestoreThatCanNotSucceedEndsTheWorkerAndNamesThePartition) {
+  Send(1, Register(UserIn(1), "Alex"));
+  cluster_.Append(P(1), Topic::kSnapshot, {UserIn(1), "history", {}, {}, 0});
+  const auto a = Start("a");
+  a->store().FailApply(absl::DataLossError("the disk is broken"));
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(Await([&] { return !a->failure().ok(); }));
+  EXPECT_THAT(std::string(a->failure().message()), HasSubstr("security/1"));
+}
+
+TEST_F(WorkerTest, ALogThatCanNotBePolledForAWhileIsPolledAgain) {
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().SetRates({.poll_unavailable = 0.9});
+  Send(1, Register(UserIn(1), "Alex"));
+  EXPECT_TRUE(AwaitProcessed(1));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+}
+
+}  // namespace
+}  // namespace esd

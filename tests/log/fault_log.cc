@@ -1,0 +1,315 @@
+#include "tests/log/fault_log.h"
+
+#include <cstdio>
+#include <utility>
+
+namespace esd {
+namespace {
+
+absl::Status Unavailable() { return absl::UnavailableError("injected: the log can't be reached"); }
+absl::Status DeadlineExceeded() {
+  return absl::DeadlineExceededError("injected: it took too long");
+}
+// Not worth another try: ends whoever gets it, as the death of the process does.
+absl::Status Severed() { return absl::InternalError("injected: this process is dead"); }
+
+CommitResult Answer(CommitOutcome outcome) { return {outcome, "injected", {}, {}}; }
+
+}  // namespace
+
+FaultRates FaultRates::All(double rate) {
+  return {rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate};
+}
+
+class FaultWorkerLog : public WorkerLog {
+ public:
+  FaultWorkerLog(FaultLog* faults, std::unique_ptr<WorkerLog> log)
+      : faults_(faults), log_(std::move(log)) {}
+
+  absl::Status Start(const DomainPartition& partition, Offset from) override {
+    return log_->Start(partition, from);
+  }
+  void Stop(const DomainPartition& partition) override { log_->Stop(partition); }
+  absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) override {
+    if (faults_->severed()) return Severed();
+    if (faults_->Due(&FaultRates::poll_unavailable, "poll unavailable")) return Unavailable();
+    if (faults_->Due(&FaultRates::poll_empty, "poll empty")) return PolledCommands{};
+    return log_->Poll(limits, wait);
+  }
+  CommitResult Commit(const Transaction& transaction) override;
+  absl::Status Reopen() override;
+  absl::StatusOr<std::optional<Offset>> CommittedOffset(const DomainPartition& partition) override {
+    if (faults_->severed()) return Severed();
+    if (faults_->FailureDue(&FaultLog::failing_committed_offsets_,
+                            &FaultRates::committed_offset_unavailable,
+                            "committed offset unavailable")) {
+      return Unavailable();
+    }
+    return log_->CommittedOffset(partition);
+  }
+  std::optional<int64_t> Lag(const DomainPartition& partition) override {
+    return log_->Lag(partition);
+  }
+  void Wake() override { log_->Wake(); }
+
+ private:
+  CommitResult CommitWith(CommitFault fault, const Transaction& transaction);
+
+  FaultLog* const faults_;
+  const std::unique_ptr<WorkerLog> log_;
+  bool open_ = true;  // false from kFenced or kUnknown to Reopen()
+};
+
+CommitResult FaultWorkerLog::Commit(const Transaction& transaction) {
+  faults_->Count(&FaultLog::Counters::commits);
+  std::function<void(const Transaction&)> hook;
+  {
+    absl::MutexLock lock(&faults_->mutex_);
+    hook = faults_->on_commit_;
+  }
+  if (hook) hook(transaction);
+  if (!open_) {
+    faults_->Count(&FaultLog::Counters::commits_while_closed);
+    return Answer(CommitOutcome::kFenced);
+  }
+  CommitFault fault = faults_->NextCommitFault();
+  if (faults_->severed()) {
+    fault = fault == CommitFault::kNone ? CommitFault::kUnknownNotDone : CommitFault::kUnknownDone;
+  }
+  CommitResult result = CommitWith(fault, transaction);
+  if (result.outcome == CommitOutcome::kFenced || result.outcome == CommitOutcome::kUnknown) {
+    open_ = false;
+  }
+  return result;
+}
+
+CommitResult FaultWorkerLog::CommitWith(CommitFault fault, const Transaction& transaction) {
+  switch (fault) {
+    case CommitFault::kNone:
+      return log_->Commit(transaction);
+    case CommitFault::kAborted:
+      return Answer(CommitOutcome::kAborted);
+    case CommitFault::kFenced:
+      return Answer(CommitOutcome::kFenced);
+    case CommitFault::kUnknownDone: {
+      CommitResult result = log_->Commit(transaction);
+      return result.outcome == CommitOutcome::kCommitted ? Answer(CommitOutcome::kUnknown) : result;
+    }
+    case CommitFault::kUnknownNotDone:
+      return Answer(CommitOutcome::kUnknown);
+    case CommitFault::kLost: {
+      std::function<void(const DomainPartition&)> lose;
+      {
+        absl::MutexLock lock(&faults_->mutex_);
+        lose = faults_->lose_;
+      }
+      if (!lose || transaction.parts.empty()) return log_->Commit(transaction);
+      CommitResult result = Answer(CommitOutcome::kLost);
+      result.lost = faults_->Choose(transaction);
+      for (const DomainPartition& partition : result.lost) lose(partition);
+      return result;
+    }
+  }
+  return Answer(CommitOutcome::kAborted);
+}
+
+absl::Status FaultWorkerLog::Reopen() {
+  faults_->Count(&FaultLog::Counters::reopens);
+  std::function<void()> hook;
+  {
+    absl::MutexLock lock(&faults_->mutex_);
+    hook = faults_->on_reopen_;
+  }
+  if (hook) hook();
+  if (faults_->severed()) return Severed();
+  if (faults_->FailureDue(&FaultLog::failing_reopens_, &FaultRates::reopen_unavailable,
+                          "reopen unavailable")) {
+    return Unavailable();
+  }
+  absl::Status status = log_->Reopen();
+  open_ = open_ || status.ok();
+  return status;
+}
+
+FaultLog::FaultLog(std::unique_ptr<Log> log, uint64_t seed, bool print_seed)
+    : log_(std::move(log)), seed_(seed), seed_printed_(!print_seed), random_(seed) {}
+
+void FaultLog::SetRates(const FaultRates& rates) {
+  absl::MutexLock lock(&mutex_);
+  if (!std::exchange(seed_printed_, true)) {
+    std::printf("FaultLog: seed %llu\n", static_cast<unsigned long long>(seed_));
+  }
+  rates_ = rates;
+}
+
+void FaultLog::ScriptCommits(std::deque<CommitFault> faults) {
+  absl::MutexLock lock(&mutex_);
+  script_ = std::move(faults);
+}
+
+void FaultLog::FailReopens(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_reopens_ = count;
+}
+
+void FaultLog::FailOpens(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_opens_ = count;
+}
+
+void FaultLog::FailReplays(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_replays_ = count;
+}
+
+void FaultLog::FailCommittedOffsets(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_committed_offsets_ = count;
+}
+
+void FaultLog::OnCommit(std::function<void(const Transaction&)> hook) {
+  absl::MutexLock lock(&mutex_);
+  on_commit_ = std::move(hook);
+}
+
+void FaultLog::OnReopen(std::function<void()> hook) {
+  absl::MutexLock lock(&mutex_);
+  on_reopen_ = std::move(hook);
+}
+
+void FaultLog::SetLose(std::function<void(const DomainPartition&)> lose) {
+  absl::MutexLock lock(&mutex_);
+  lose_ = std::move(lose);
+}
+
+void FaultLog::Sever() {
+  absl::MutexLock lock(&mutex_);
+  severed_ = true;
+}
+
+bool FaultLog::severed() const {
+  absl::MutexLock lock(&mutex_);
+  return severed_;
+}
+
+std::map<std::string, int> FaultLog::given() const {
+  absl::MutexLock lock(&mutex_);
+  return given_;
+}
+
+int FaultLog::Get(int Counters::*counter) const {
+  absl::MutexLock lock(&mutex_);
+  return counters_.*counter;
+}
+
+void FaultLog::Count(int Counters::*counter) {
+  absl::MutexLock lock(&mutex_);
+  ++(counters_.*counter);
+}
+
+bool FaultLog::Due(double FaultRates::*rate, const char* name) {
+  absl::MutexLock lock(&mutex_);
+  if (rates_.*rate <= 0 || std::uniform_real_distribution<>()(random_) >= rates_.*rate) {
+    return false;
+  }
+  ++given_[name];
+  return true;
+}
+
+bool FaultLog::FailureDue(int FaultLog::*left, double FaultRates::*rate, const char* name) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (this->*left > 0) {
+      --(this->*left);
+      return true;
+    }
+  }
+  return Due(rate, name);
+}
+
+CommitFault FaultLog::NextCommitFault() {
+  absl::MutexLock lock(&mutex_);
+  if (!script_.empty()) {
+    const CommitFault fault = script_.front();
+    script_.pop_front();
+    return fault;
+  }
+  return DrawCommitFault();
+}
+
+CommitFault FaultLog::DrawCommitFault() {
+  struct Choice {
+    CommitFault fault;
+    double rate;
+    const char* name;
+  };
+  double draw = std::uniform_real_distribution<>()(random_);
+  for (const Choice& choice :
+       {Choice{CommitFault::kAborted, rates_.commit_aborted, "commit aborted"},
+        {CommitFault::kFenced, rates_.commit_fenced, "commit fenced"},
+        {CommitFault::kUnknownDone, rates_.commit_unknown_done, "commit unknown but done"},
+        {CommitFault::kUnknownNotDone, rates_.commit_unknown_not_done, "commit unknown, not done"},
+        {CommitFault::kLost, rates_.commit_lost, "commit lost"}}) {
+    draw -= choice.rate;
+    if (draw >= 0) continue;
+    ++given_[choice.name];
+    return choice.fault;
+  }
+  return CommitFault::kNone;
+}
+
+std::vector<DomainPartition> FaultLog::Choose(const Transaction& transaction) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<DomainPartition> chosen;
+  for (const TransactionPart& part : transaction.parts) {
+    if (random_() % 2 == 0) chosen.push_back(part.partition);
+  }
+  if (chosen.empty()) chosen.push_back(transaction.parts.front().partition);
+  return chosen;
+}
+
+absl::StatusOr<std::unique_ptr<WorkerLog>> FaultLog::OpenWorker(int index) {
+  auto worker = log_->OpenWorker(index);
+  if (!worker.ok()) return worker.status();
+  return std::make_unique<FaultWorkerLog>(this, *std::move(worker));
+}
+
+absl::StatusOr<OpenedPartition> FaultLog::OpenPartition(const DomainPartition& partition,
+                                                        std::stop_token stop) {
+  if (severed()) return Severed();
+  if (FailureDue(&FaultLog::failing_opens_, &FaultRates::open_unavailable, "open unavailable")) {
+    return Unavailable();
+  }
+  if (Due(&FaultRates::open_deadline_exceeded, "open deadline exceeded")) return DeadlineExceeded();
+  return log_->OpenPartition(partition, std::move(stop));
+}
+
+absl::Status FaultLog::Replay(const DomainPartition& partition, Topic topic, Offset from,
+                              Offset end, const ReplaySink& sink, std::stop_token stop) {
+  if (severed()) return Severed();
+  if (FailureDue(&FaultLog::failing_replays_, &FaultRates::replay_unavailable,
+                 "replay unavailable")) {
+    return Unavailable();
+  }
+  if (Due(&FaultRates::replay_deadline_exceeded, "replay deadline exceeded")) {
+    return DeadlineExceeded();
+  }
+  if (from < end && Due(&FaultRates::replay_partial, "replay in part")) {
+    return ReplayInPart(partition, topic, from, end, sink, std::move(stop));
+  }
+  return log_->Replay(partition, topic, from, end, sink, std::move(stop));
+}
+
+// Hands over the first half of what the first call of the sink would get, then fails.
+absl::Status FaultLog::ReplayInPart(const DomainPartition& partition, Topic topic, Offset from,
+                                    Offset end, const ReplaySink& sink, std::stop_token stop) {
+  const ReplaySink half = [&](const std::vector<InputRecord>& records, Offset) -> absl::Status {
+    const auto middle = records.begin() + static_cast<ptrdiff_t>(records.size() / 2);
+    if (middle == records.begin()) return Unavailable();
+    absl::Status status = sink({records.begin(), middle}, Next((middle - 1)->offset));
+    return status.ok() ? Unavailable() : status;
+  };
+  return log_->Replay(partition, topic, from, end, half, std::move(stop));
+}
+
+}  // namespace esd
