@@ -7,8 +7,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -68,6 +73,32 @@ void LogProtobuf(google::protobuf::LogLevel, const char*, int, const std::string
   spdlog::debug("protobuf: {}", message);
 }
 
+// Ends the process when a drain takes too long, as it does when no broker answers. Supervisors kill
+// after 10 s or more; it is no different from a kill here: what isn't committed is processed by the
+// next owner.
+class DrainDeadline {
+ public:
+  explicit DrainDeadline(int exit_code)
+      : thread_([exit_code](std::stop_token stop) {
+          std::mutex mutex;
+          std::condition_variable_any ended;
+          std::unique_lock lock(mutex);
+          ended.wait_for(lock, stop, kLongestDrain, [] { return false; });
+          if (stop.stop_requested()) return;
+          spdlog::warn(
+              "the partitions could not be handed over in {} s; ending without it: nothing is "
+              "lost, the next owner takes "
+              "over when the session times out",
+              kLongestDrain.count());
+          spdlog::shutdown();
+          _exit(exit_code);
+        }) {}
+
+ private:
+  static constexpr std::chrono::seconds kLongestDrain{9};
+  std::jthread thread_;
+};
+
 int Fail(const absl::Status& status) {
   spdlog::error("{}", std::string(status.message()));
   return kExitFailed;
@@ -89,6 +120,7 @@ int Serve(const ServeOptions& options) {
   } else {
     spdlog::error("stopping: {}", std::string(ended.message()));
   }
+  const DrainDeadline deadline(ended.ok() ? kExitOk : kExitFailed);
   const absl::Status stopped = engine.Stop();
   if (!stopped.ok()) return Fail(stopped);
   if (!ended.ok()) return kExitFailed;
