@@ -12,7 +12,7 @@
 //                             records
 //      events, snapshots, replies, dead letters, commands forwarded to other partitions
 //
-// `engine/log/kafka` implements it; tests/log_contract_test.cc says, by example, what an
+// `engine/log/kafka` implements it; tests/log/log_contract_test.cc says, by example, what an
 // implementation must do.
 #ifndef ESD_ENGINE_LOG_LOG_H_
 #define ESD_ENGINE_LOG_LOG_H_

@@ -58,6 +58,14 @@ absl::Status MemorySnapshotStore::Apply(const std::vector<StoreUpdate>& updates)
   return absl::OkStatus();
 }
 
+std::map<std::string, esd::v1::StoredSnapshot> MemorySnapshotStore::Snapshots(
+    const DomainPartition& partition) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = partitions_.find(partition);
+  if (it == partitions_.end()) return {};
+  return it->second.snapshots;
+}
+
 absl::Status MemorySnapshotStore::DropPartition(const DomainPartition& partition) {
   absl::MutexLock lock(&mutex_);
   partitions_.erase(partition);

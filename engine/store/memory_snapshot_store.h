@@ -35,6 +35,9 @@ class MemorySnapshotStore : public SnapshotStore {
   absl::Status Apply(const std::vector<StoreUpdate>& updates) override;
   absl::Status DropPartition(const DomainPartition& partition) override;
 
+  // The aggregates of the partition, by key.
+  std::map<std::string, esd::v1::StoredSnapshot> Snapshots(const DomainPartition& partition) const;
+
  private:
   struct Contents {
     std::map<std::string, esd::v1::StoredSnapshot> snapshots;

@@ -39,6 +39,9 @@ class Restore {
     if (absl::IsOutOfRange(status)) {
       // Offsets that the checkpoint counts on are gone: what was deleted with them can't be told,
       // so start anew.
+      opened = log_.OpenPartition(partition_, stop_);
+      if (!opened.ok()) return opened.status();
+      opened_ = *opened;
       if (status = Wipe(std::string(status.message())); status.ok()) status = ReplayChangelogs();
     }
     if (status.ok()) status = CheckPosition();
@@ -145,7 +148,7 @@ class Restore {
                               opened_.reply_end.value() - checkpoint_.reply_offset();
     metrics_.RestoreRemainingRecords(partition_)
         .Set(static_cast<double>(std::max<int64_t>(0, remaining)));
-    has_history_ = has_history_ || !update.snapshots.empty() || !update.outcomes.empty();
+    has_history_ = has_history_ || records > 0;
     update.checkpoint = checkpoint_;
     return store_.Apply({std::move(update)});
   }

@@ -11,7 +11,7 @@
 #include "engine/worker/reply.h"
 #include "tests/log/fault_log.h"
 #include "tests/log/memory_log.h"
-#include "tests/log/memory_snapshot_store.h"
+#include "tests/log/fault_store.h"
 
 namespace esd {
 namespace {
@@ -85,7 +85,7 @@ class RestoreTest : public testing::Test {
 
   MemoryCluster cluster_;
   FaultLog log_;
-  MemorySnapshotStore store_;
+  FaultStore store_;
   Metrics metrics_;
 };
 

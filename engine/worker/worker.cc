@@ -165,10 +165,7 @@ absl::Status Worker::HandleRequests() {
     absl::Status status;
     switch (request.kind) {
       case Request::Kind::kAssign:
-        for (const DomainPartition& partition : request.partitions) {
-          environment_.metrics->PartitionRestored(partition).Set(0);
-          restorer_.Submit(partition);
-        }
+        HandleAssignment(request.partitions);
         break;
       case Request::Kind::kHandOver:
         status = HandleHandOver(request.partitions);
@@ -181,6 +178,17 @@ absl::Status Worker::HandleRequests() {
     if (!status.ok()) return status;
   }
   return HandleFinishedRestores();
+}
+
+void Worker::HandleAssignment(const std::vector<DomainPartition>& partitions) {
+  // What a failed hand-over left open would hold up the restore of a partition that comes back.
+  if (std::exchange(release_undecided_, false)) log_->Reopen().IgnoreError();
+  for (const DomainPartition& partition : partitions) {
+    environment_.metrics->PartitionRestored(partition).Set(0);
+    restorer_.Submit(partition);
+    absl::MutexLock lock(&mutex_);
+    restoring_.insert(partition);  // again, if it was lost since Assign()
+  }
 }
 
 absl::Status Worker::HandleFinishedRestores() {
@@ -228,6 +236,7 @@ absl::Status Worker::HandleHandOver(const std::vector<DomainPartition>& partitio
     // Only a courtesy: without the mark the next owner fences this worker first.
     const CommitResult result = log_->Commit(release);
     if (result.outcome != CommitOutcome::kCommitted) {
+      release_undecided_ = true;
       spdlog::warn(
           "worker {}: the hand-over of {} partitions could not be marked ({}); the next owner will "
           "fence this "
@@ -356,29 +365,43 @@ absl::Status Worker::Reopen(std::string_view why, Batch* batch) {
 }
 
 absl::StatusOr<bool> Worker::WasCommitted(Batch* batch) {
-  // All or nothing: the first part that moves its partition's position tells for all.
-  const std::vector<TransactionPart>& parts = batch->transaction.parts;
-  for (size_t i = 0; i < parts.size();) {
-    const DomainPartition partition = parts[i].partition;
-    const Offset before{partitions_.at(partition).checkpoint.command_offset()};
-    const Offset after = parts[i].next_command_offset;
-    ++i;
-    if (after == before) continue;
-    const auto offset = log_->CommittedOffset(partition);
+  for (int attempt = 0;; ++attempt) {
+    const absl::StatusOr<bool> committed = ComparePositions(batch);
+    if (committed.ok() || !MayPass(committed.status()) || attempt == kMaxAttempts) return committed;
+    spdlog::warn("worker {}: the position is asked for again: {}", index_,
+                 std::string(committed.status().message()));
+    RemoveUnwanted(/*also_handed_over=*/true, batch);
+    Pause(PauseAfter(attempt));
+  }
+}
+
+absl::StatusOr<bool> Worker::ComparePositions(Batch* batch) {
+  bool undone = false;  // a partition stands where it stood: nothing of the transaction happened
+  std::vector<DomainPartition> reached;
+  std::vector<DomainPartition> passed;
+  for (const TransactionPart& part : batch->transaction.parts) {
+    const Offset before{partitions_.at(part.partition).checkpoint.command_offset()};
+    if (part.next_command_offset == before) continue;  // doesn't move: tells nothing
+    const auto offset = log_->CommittedOffset(part.partition);
     if (!offset.ok()) return offset.status();
     const Offset committed = offset->value_or(before);
-    if (committed == before) return false;
-    if (committed == after) {
-      batch->written.resize(parts.size());
-      return true;
-    }
-    spdlog::warn("worker {}: {} was processed by another instance meanwhile, to offset {}", index_,
-                 ToString(partition), committed.value());
+    // It may be below where this worker began: commands that were deleted are skipped.
+    if (committed <= before)
+      undone = true;
+    else
+      (committed == part.next_command_offset ? reached : passed).push_back(part.partition);
+  }
+  // All or nothing: what moved though nothing happened here was moved by a new owner.
+  if (undone) passed.insert(passed.end(), reached.begin(), reached.end());
+  for (const DomainPartition& partition : passed) {
+    spdlog::warn("worker {}: {} was processed by another instance meanwhile", index_,
+                 ToString(partition));
     Forget(partition);
     batch->Remove(partition);
-    --i;
   }
-  return false;
+  if (undone || reached.empty()) return false;
+  batch->written.resize(batch->transaction.parts.size());
+  return true;
 }
 
 void Worker::RemoveUnwanted(bool also_handed_over, Batch* batch) {
@@ -457,8 +480,9 @@ void Worker::UpdateLag() {
 
 void Worker::Pause(absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
-  const auto interesting = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || !requests_.empty();
+  const size_t known = requests_.size();
+  const auto interesting = [this, known]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || requests_.size() != known;
   };
   mutex_.AwaitWithTimeout(absl::Condition(&interesting), duration);
 }

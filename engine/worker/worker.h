@@ -111,6 +111,7 @@ class Worker {
 
   // Partitions come and go.
   absl::Status HandleRequests();
+  void HandleAssignment(const std::vector<DomainPartition>& partitions);
   absl::Status HandleFinishedRestores();
   absl::Status HandleHandOver(const std::vector<DomainPartition>& partitions);
   void Forget(const DomainPartition& partition);
@@ -134,9 +135,10 @@ class Worker {
   // Whether the batch that a commit was tried for is committed. Parts whose partition was taken
   // over are removed.
   absl::StatusOr<bool> WasCommitted(Batch* batch);
+  absl::StatusOr<bool> ComparePositions(Batch* batch);
   // Removes parts of partitions that this worker is asked to let go of.
   void RemoveUnwanted(bool also_handed_over, Batch* batch);
-  // Waits, but not when a request comes in.
+  // Waits, but not longer than until a request comes in.
   void Pause(absl::Duration duration);
   void Count(const DomainPartition& partition, const std::vector<CommandResult>& results,
              absl::Time now);
@@ -149,6 +151,7 @@ class Worker {
   // For the worker's thread.
   std::map<std::string, std::unique_ptr<Codec>> codecs_;  // by domain
   std::map<DomainPartition, Partition> partitions_;
+  bool release_undecided_ = false;  // a hand-over's transaction may still be open
   absl::Time lag_updated_ = absl::InfinitePast();
 
   mutable absl::Mutex mutex_;

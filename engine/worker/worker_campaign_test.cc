@@ -248,13 +248,13 @@ class Campaign {
   void Kill(const std::string& id) {
     instances_.at(id)->log().Sever();
     instances_[id].reset();
-    if (random_() % 3 == 0) stores_[id] = std::make_unique<MemorySnapshotStore>();
+    if (random_() % 3 == 0) stores_[id] = std::make_unique<FaultStore>();
     Restart(id);
   }
 
   void Restart(const std::string& id) {
     instances_[id].reset();
-    if (stores_[id] == nullptr) stores_[id] = std::make_unique<MemorySnapshotStore>();
+    if (stores_[id] == nullptr) stores_[id] = std::make_unique<FaultStore>();
     const int workers = 1 + static_cast<int>(random_() % 2);
     instances_[id] =
         std::make_unique<TestInstance>(&cluster_, id, stores_[id].get(), workers, random_());
@@ -387,7 +387,7 @@ class Campaign {
   double rate_ = 0;
   std::map<std::string, int> failures_;
   MemoryCluster cluster_;
-  std::map<std::string, std::unique_ptr<MemorySnapshotStore>> stores_;
+  std::map<std::string, std::unique_ptr<FaultStore>> stores_;
   std::map<std::string, std::unique_ptr<TestInstance>> instances_;
 };
 

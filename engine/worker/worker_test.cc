@@ -73,7 +73,7 @@ std::string Renamed(const std::string& email, const std::string& name, int64_t v
   return EventValue("UserNameChangedEvent", email, name, version);
 }
 
-TestInstance::TestInstance(MemoryCluster* cluster, std::string id, MemorySnapshotStore* store,
+TestInstance::TestInstance(MemoryCluster* cluster, std::string id, FaultStore* store,
                            int workers, uint64_t seed)
     : id_(std::move(id)),
       log_(cluster->OpenInstance(id_), seed, /*print_seed=*/false),
@@ -160,7 +160,7 @@ class WorkerTest : public testing::Test {
   }
 
   MemoryCluster cluster_;
-  std::map<std::string, MemorySnapshotStore> stores_;
+  std::map<std::string, FaultStore> stores_;
 };
 
 // --- the race that the engine exists to remove

@@ -21,7 +21,7 @@
 #include "engine/worker/worker_pool.h"
 #include "tests/log/fault_log.h"
 #include "tests/log/memory_log.h"
-#include "tests/log/memory_snapshot_store.h"
+#include "tests/log/fault_store.h"
 
 namespace esd {
 
@@ -47,14 +47,14 @@ std::string Renamed(const std::string& email, const std::string& name, int64_t v
 // One process: log, store and workers. It joins the group when it is made; the store outlives it.
 class TestInstance {
  public:
-  TestInstance(MemoryCluster* cluster, std::string id, MemorySnapshotStore* store, int workers = 1,
+  TestInstance(MemoryCluster* cluster, std::string id, FaultStore* store, int workers = 1,
                uint64_t seed = 1);
   // Hands everything over and leaves, as Engine::Stop() does.
   ~TestInstance();
 
   const std::string& id() const { return id_; }
   FaultLog& log() { return log_; }
-  MemorySnapshotStore& store() { return *store_; }
+  FaultStore& store() { return *store_; }
   WorkerPool& pool() { return *pool_; }
   // What on_failure was called with first.
   absl::Status failure() const;
@@ -62,7 +62,7 @@ class TestInstance {
  private:
   const std::string id_;
   FaultLog log_;
-  MemorySnapshotStore* const store_;
+  FaultStore* const store_;
   DomainRegistry domains_;
   Metrics metrics_;
   mutable absl::Mutex mutex_;

@@ -96,7 +96,7 @@ class KafkaLog : public Log {
  private:
   absl::StatusOr<Client> MakeReader(Properties properties) const;
   absl::StatusOr<Conf> ProducerConf(const std::string& transactional_id) const;
-  absl::Status Fence(const std::string& transactional_id);
+  absl::Status Fence(const std::string& transactional_id, const std::stop_token& stop);
   absl::Status WriteDomainRecord(const std::string& domain);
   absl::StatusOr<std::optional<Offset>> CommittedOffset(const DomainPartition& partition);
   std::string TransactionalId(int index) const;
@@ -269,7 +269,7 @@ absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& p
   // In this order: nothing that is read below may change after it was read.
   if (absl::Status status = ownership_->Refresh(stop); !status.ok()) return status;
   for (const std::string& id : ownership_->Suspects(partition)) {
-    if (absl::Status status = Fence(id); !status.ok()) return status;
+    if (absl::Status status = Fence(id, stop); !status.ok()) return status;
   }
   const auto committed = CommittedOffset(partition);
   if (!committed.ok()) return committed.status();
@@ -301,7 +301,7 @@ absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& p
 
 // Takes the id from whoever holds it, and lets it go: the holder's open transaction is aborted, and
 // it can't commit another one before it has opened its producer again and been told what it owns.
-absl::Status KafkaLog::Fence(const std::string& transactional_id) {
+absl::Status KafkaLog::Fence(const std::string& transactional_id, const std::stop_token& stop) {
   {
     absl::MutexLock lock(&mutex_);
     if (own_ids_.contains(transactional_id)) return absl::OkStatus();
@@ -312,7 +312,8 @@ absl::Status KafkaLog::Fence(const std::string& transactional_id) {
     if (!conf.ok()) return conf.status();
     return MakeProducer(*std::move(conf));
   };
-  const std::atomic<bool> give_up = false;
+  std::atomic<bool> give_up = false;
+  const std::stop_callback on_stop(stop, [&give_up] { give_up = true; });
   if (auto fenced = InitTransactions(make, absl::Now() + kOpenTimeout, &give_up); !fenced.ok())
     return fenced.status();
   ownership_->MarkFenced(transactional_id);

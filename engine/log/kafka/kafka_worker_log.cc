@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace esd::kafka {
@@ -68,6 +70,11 @@ void KafkaWorkerLog::Stop(const DomainPartition& partition) {
   const auto it = readings_.find(partition);
   if (it == readings_.end()) return;
   rd_kafka_consume_stop(it->second.topic.get(), partition.partition.value());
+  const std::string_view topic = rd_kafka_topic_name(it->second.topic.get());
+  std::erase_if(surplus_, [&](const Message& message) {
+    return message->rkt != nullptr && rd_kafka_topic_name(message->rkt) == topic &&
+           message->partition == partition.partition.value();
+  });
   readings_.erase(it);
 }
 
@@ -76,14 +83,17 @@ absl::StatusOr<PolledCommands> KafkaWorkerLog::Poll(const PollLimits& limits, ab
   std::vector<Message> messages;
   size_t bytes = 0;
   while (messages.size() < limits.max_records && bytes < limits.max_bytes) {
-    const size_t room = std::min(kMessagesPerTake, limits.max_records - messages.size());
-    std::vector<Message> taken =
-        TakeMessages(queue_.get(), room, messages.empty() ? wait : absl::ZeroDuration());
-    if (taken.empty()) break;
-    for (Message& message : taken) {
-      bytes += message->len + message->key_len;
-      messages.push_back(std::move(message));
+    if (surplus_.empty()) {
+      std::vector<Message> taken = TakeMessages(queue_.get(), kMessagesPerTake,
+                                                messages.empty() ? wait : absl::ZeroDuration());
+      if (taken.empty()) break;
+      std::move(taken.begin(), taken.end(), std::back_inserter(surplus_));
     }
+    const size_t size = surplus_.front()->len + surplus_.front()->key_len;
+    if (!messages.empty() && bytes + size > limits.max_bytes) break;
+    bytes += size;
+    messages.push_back(std::move(surplus_.front()));
+    surplus_.pop_front();
   }
   PolledCommands commands;
   poll_error_ = Collect(std::move(messages), &commands);

@@ -6,6 +6,7 @@
 #include <absl/status/statusor.h>
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -102,7 +103,8 @@ class KafkaWorkerLog : public WorkerLog {
   std::atomic<bool> woken_ = false;  // since Open() began
   Queue queue_;                      // the commands of every partition that is read
   absl::flat_hash_map<DomainPartition, Reading> readings_;
-  absl::Status poll_error_;  // found behind messages that were returned first
+  std::deque<Message> surplus_;  // polled beyond the limits: the first of the next Poll()
+  absl::Status poll_error_;      // found behind messages that were returned first
 };
 
 }  // namespace esd::kafka

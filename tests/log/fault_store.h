@@ -1,23 +1,22 @@
-// The snapshot store in memory, for tests of what stands on one; outcomes never expire.
-#ifndef ESD_TESTS_LOG_MEMORY_SNAPSHOT_STORE_H_
-#define ESD_TESTS_LOG_MEMORY_SNAPSHOT_STORE_H_
+// The store in memory, failing when it is told to; outcomes never expire.
+#ifndef ESD_TESTS_LOG_FAULT_STORE_H_
+#define ESD_TESTS_LOG_FAULT_STORE_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
 
-#include <map>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "engine/store/snapshot_store.h"
+#include "engine/store/memory_snapshot_store.h"
 
 namespace esd {
 
-class MemorySnapshotStore : public SnapshotStore {
+class FaultStore : public MemorySnapshotStore {
  public:
+  FaultStore() : MemorySnapshotStore(absl::InfiniteDuration()) {}
+
   // From now on every function fails with `error`; an OK status ends that.
   void Fail(const absl::Status& error);
   // Only Apply() fails.
@@ -35,20 +34,10 @@ class MemorySnapshotStore : public SnapshotStore {
   absl::Status Apply(const std::vector<StoreUpdate>& updates) override;
   absl::Status DropPartition(const DomainPartition& partition) override;
 
-  // The aggregates of the partition.
-  std::map<std::string, esd::v1::StoredSnapshot> Snapshots(const DomainPartition& partition) const;
-
  private:
-  struct Partition {
-    std::map<std::string, esd::v1::StoredSnapshot> snapshots;
-    std::map<std::pair<std::string, std::string>, esd::v1::StoredOutcome> outcomes;
-    esd::v1::StoredCheckpoint checkpoint;
-  };
-
-  const Partition* Find(const DomainPartition& partition) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Status failure() const;
 
   mutable absl::Mutex mutex_;
-  std::map<DomainPartition, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::Status apply_failure_ ABSL_GUARDED_BY(mutex_);
   int drops_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -56,4 +45,4 @@ class MemorySnapshotStore : public SnapshotStore {
 
 }  // namespace esd
 
-#endif  // ESD_TESTS_LOG_MEMORY_SNAPSHOT_STORE_H_
+#endif  // ESD_TESTS_LOG_FAULT_STORE_H_
