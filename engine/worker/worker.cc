@@ -386,10 +386,13 @@ absl::StatusOr<bool> Worker::ComparePositions(Batch* batch) {
     if (!offset.ok()) return offset.status();
     const Offset committed = offset->value_or(before);
     // It may be below where this worker began: commands that were deleted are skipped.
-    if (committed <= before)
+    if (committed <= before) {
       undone = true;
-    else
-      (committed == part.next_command_offset ? reached : passed).push_back(part.partition);
+    } else if (committed == part.next_command_offset) {
+      reached.push_back(part.partition);
+    } else {
+      passed.push_back(part.partition);
+    }
   }
   // All or nothing: what moved though nothing happened here was moved by a new owner.
   if (undone) passed.insert(passed.end(), reached.begin(), reached.end());

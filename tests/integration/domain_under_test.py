@@ -61,9 +61,16 @@ class DomainUnderTest:
 
     def delete_topic(self, kind):
         self.wait_all(self.admin.delete_topics([self.topic(kind)]))
+        # The controller has answered; the broker that is asked next may not have heard of it yet.
+        wait_until(lambda: self.topic(kind) not in self.admin.list_topics(timeout=10).topics, 10, "the topic to be gone")
 
     def add_partitions(self, kind, count):
         self.wait_all(self.admin.create_partitions([NewPartitions(self.topic(kind), count)]))
+        wait_until(
+            lambda: len(self.admin.list_topics(timeout=10).topics[self.topic(kind)].partitions) == count,
+            10,
+            "the partitions to be there",
+        )
 
     def alter_topic(self, kind, config, value):
         entry = ConfigEntry(config, str(value), incremental_operation=AlterConfigOpType.SET)

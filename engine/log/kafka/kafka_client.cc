@@ -82,6 +82,17 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t code) {
   }
 }
 
+// What to do about errors that don't pass by themselves.
+std::string_view AdviceOn(absl::StatusCode code) {
+  if (code == absl::StatusCode::kNotFound) {
+    return "; the topic was deleted or changed: make it again with `esd topics create`";
+  }
+  if (code == absl::StatusCode::kPermissionDenied) {
+    return "; check this instance's credentials (--kafka-config) and the brokers' ACLs";
+  }
+  return "";
+}
+
 }  // namespace
 
 void HandleDeleter::operator()(rd_kafka_s* handle) const {
@@ -135,9 +146,11 @@ absl::StatusOr<Client> MakeProducer(Conf conf) {
 absl::Status ToStatus(int code, std::string_view what) {
   const auto error = static_cast<rd_kafka_resp_err_t>(code);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return absl::OkStatus();
+  const std::string_view advice = AdviceOn(CodeOf(error));
   return absl::Status(CodeOf(error),
                       absl::StrCat("can't ", absl::string_view(what.data(), what.size()), ": ",
-                                   rd_kafka_err2str(error), " (", rd_kafka_err2name(error), ")"));
+                                   rd_kafka_err2str(error), " (", rd_kafka_err2name(error), ")",
+                                   absl::string_view(advice.data(), advice.size())));
 }
 
 std::vector<Message> TakeMessages(rd_kafka_queue_s* queue, size_t limit, absl::Duration wait) {

@@ -329,15 +329,14 @@ absl::StatusOr<std::optional<Offset>> KafkaLog::CommittedOffset(const DomainPart
   absl::Status status;
   do {
     const PartitionList list(rd_kafka_topic_partition_list_new(1));
-    const rd_kafka_topic_partition_t* element =
-        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition.partition.value());
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition.partition.value());
     rd_kafka_resp_err_t error =
         rd_kafka_committed(commands_.get(), list.get(), Milliseconds(kRequestTimeout));
-    element = &list->elems[0];
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) error = element->err;
+    const rd_kafka_topic_partition_t& answer = list->elems[0];
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) error = answer.err;
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (element->offset == RD_KAFKA_OFFSET_INVALID) return std::nullopt;
-      return Offset{element->offset};
+      if (answer.offset == RD_KAFKA_OFFSET_INVALID) return std::nullopt;
+      return Offset{answer.offset};
     }
     status = ToStatus(error, what);
   } while (absl::IsUnavailable(status) && absl::Now() < deadline);
