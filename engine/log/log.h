@@ -36,6 +36,11 @@
 
 namespace esd {
 
+// Whether an error of the log is worth another try: it may pass by itself.
+inline bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
 // What a domain's topics are for.
 enum class Topic { kCommand, kEvent, kSnapshot, kReply, kDeadLetter };
 inline constexpr std::array<Topic, 5> kAllTopics = {

@@ -191,10 +191,6 @@ class Restore {
   size_t records_ = 0;
 };
 
-bool MayPass(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-}
-
 }  // namespace
 
 absl::StatusOr<RestoredPartition> RestorePartition(Log& log, SnapshotStore& store,

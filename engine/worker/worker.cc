@@ -29,10 +29,6 @@ absl::Duration PauseAfter(int attempt) {
   return std::min(kFirstPause * (1 << std::min(attempt, 10)), kLastPause);
 }
 
-bool MayPass(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
-}
-
 TransactionResult MetricOf(CommitOutcome outcome) {
   switch (outcome) {
     case CommitOutcome::kCommitted:

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/log/kafka/topic_names.h"
 #include "tests/log/memory_membership.h"
 
 namespace esd {
@@ -20,22 +21,6 @@ size_t SizeOf(const OutputRecord& record) {
     size += header.name.size() + header.value.value_or("").size();
   }
   return size;
-}
-
-std::string_view SuffixOf(Topic topic) {
-  switch (topic) {
-    case Topic::kCommand:
-      return "command";
-    case Topic::kEvent:
-      return "event";
-    case Topic::kSnapshot:
-      return "snapshot";
-    case Topic::kReply:
-      return "reply";
-    case Topic::kDeadLetter:
-      return "dead-letter";
-  }
-  return "";
 }
 
 TestRecord Copy(const OutputRecord& output) {
@@ -180,7 +165,7 @@ class MemoryLog : public Log {
     return cluster_->options_.max_record_bytes;
   }
   std::string TopicName(const std::string& domain, Topic topic) const override {
-    const std::string_view suffix = SuffixOf(topic);
+    const std::string_view suffix = kafka::TopicSuffix(topic);
     return absl::StrCat(domain, "-", absl::string_view(suffix.data(), suffix.size()));
   }
   std::string SourceId() const override {
