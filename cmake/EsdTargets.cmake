@@ -5,6 +5,7 @@
 #   esd_broker_test(NAME a_test SOURCES … DEPS …)                  GoogleTest, label "broker": see below
 #   esd_benchmark(NAME store_benchmark SOURCES … DEPS …)           Google Benchmark; not run by ctest
 #   esd_proto(NAME esd_proto FILES v1/a.proto)                     generated code, without our warnings
+#   esd_grpc(NAME esd_grpc FILES v1/a.proto DEPS esd_proto)        likewise, of the services in files of an esd_proto
 #
 # `unit_tests` builds every esd_test.
 include(CMakeParseArguments)
@@ -105,4 +106,25 @@ function(esd_proto)
   add_library(${ARG_NAME} STATIC ${generated})
   target_include_directories(${ARG_NAME} SYSTEM PUBLIC ${out})
   target_link_libraries(${ARG_NAME} PUBLIC protobuf::libprotobuf ${ARG_DEPS})
+endfunction()
+
+# The generated messages of the same files come from the esd_proto in DEPS.
+function(esd_grpc)
+  cmake_parse_arguments(ARG "" "NAME" "FILES;DEPS" ${ARGN})
+  set(out ${CMAKE_BINARY_DIR}/proto)
+  set(generated)
+  foreach(file ${ARG_FILES})
+    string(REGEX REPLACE "\\.proto$" "" stem ${file})
+    add_custom_command(
+      OUTPUT ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
+      COMMAND protobuf::protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --grpc_out=${out}
+              --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin> ${CMAKE_SOURCE_DIR}/proto/${file}
+      DEPENDS ${CMAKE_SOURCE_DIR}/proto/${file}
+      COMMENT "protoc, gRPC ${file}")
+    list(APPEND generated ${out}/${stem}.grpc.pb.cc)
+  endforeach()
+  add_library(${ARG_NAME} STATIC ${generated})
+  target_include_directories(${ARG_NAME} SYSTEM PUBLIC ${out})
+  target_link_libraries(${ARG_NAME} PUBLIC gRPC::grpc++ ${ARG_DEPS})
 endfunction()

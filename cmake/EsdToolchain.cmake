@@ -27,4 +27,4 @@ endif()
 
 # For our own code only: generated code and other people's headers are not held to it.
 # -Wrestrict: GCC 12 reports std::string's own assignment when it is inlined (GCC bug 105651).
-set(ESD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Wno-restrict)
+set(ESD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)

@@ -96,6 +96,49 @@ void BM_DecodeJsonOfAnUnknownField(benchmark::State& state) {
 }
 BENCHMARK(BM_DecodeJsonOfAnUnknownField);
 
+void BM_DecodeJsonPayload(benchmark::State& state) {
+  const auto codec = MakeCodec();
+  for (auto _ : state) {
+    Command command;
+    constexpr char kPayload[] = R"({"name":"Alex","email":"foo@bar.com"})";
+    if (!codec->DecodeCommandOfType("RegisterUserCommand", kPayload, ContentType::kJson, command)
+             .ok()) {
+      std::abort();
+    }
+    benchmark::DoNotOptimize(command);
+  }
+}
+BENCHMARK(BM_DecodeJsonPayload);
+
+void BM_DecodeEvent(benchmark::State& state) {
+  const auto codec = MakeCodec();
+  std::string json;
+  codec->EncodeEvent(MakeEvent(), &json);
+  for (auto _ : state) {
+    Event event;
+    if (!codec->DecodeEvent(json, event).ok()) std::abort();
+    benchmark::DoNotOptimize(event);
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(json.size()));
+}
+BENCHMARK(BM_DecodeEvent);
+
+// Of an event with a name of as many bytes.
+void BM_SplitEvent(benchmark::State& state) {
+  const auto codec = MakeCodec();
+  Event event = MakeEvent();
+  event.mutable_user_registered()->set_name(std::string(static_cast<size_t>(state.range(0)), 'a'));
+  std::string json;
+  codec->EncodeEvent(event, &json);
+  for (auto _ : state) {
+    const auto parts = codec->SplitEvent(json);
+    if (!parts.ok()) std::abort();
+    benchmark::DoNotOptimize(*parts);
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(json.size()));
+}
+BENCHMARK(BM_SplitEvent)->Arg(4)->Arg(1 << 20);
+
 void BM_DecodeProtobuf(benchmark::State& state) {
   const auto codec = MakeCodec();
   Command original;

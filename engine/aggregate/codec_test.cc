@@ -1,10 +1,8 @@
-#include "engine/aggregate/codec.h"
+#include "engine/aggregate/codec_test.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
-#include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/duration.pb.h>
-#include <google/protobuf/dynamic_message.h>
 #include <google/protobuf/text_format.h>
 #include <google/protobuf/timestamp.pb.h>
 #include <google/protobuf/util/message_differencer.h>
@@ -19,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/aggregate/codec.h"
 #include "engine/base/json_string.h"
 #include "security/v1/security.pb.h"
 
@@ -26,39 +25,15 @@ namespace esd {
 namespace {
 
 using ::google::protobuf::FieldDescriptor;
-using ::google::protobuf::FileDescriptorProto;
 using ::google::protobuf::Message;
 using ::google::protobuf::TextFormat;
 using ::google::protobuf::util::MessageDifferencer;
 using ::security::v1::Command;
 using ::security::v1::Event;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// A domain that is only its types.
-class TypesOnly final : public AggregateType {
- public:
-  TypesOnly(const Message& command, const Message& event, const Message& state)
-      : command_(command), event_(event), state_(state) {}
-
-  const std::string& name() const override { return name_; }
-  const Message& command_prototype() const override { return command_; }
-  const Message& event_prototype() const override { return event_; }
-  const Message& state_prototype() const override { return state_; }
-  std::string_view KeyOf(const Message&) const override { return {}; }
-  absl::StatusOr<std::vector<std::unique_ptr<Message>>> Decide(
-      const Message*, const Message&, const DecideContext&) const override {
-    return absl::UnimplementedError("types only");
-  }
-  void Evolve(Message&, const Message&) const override {}
-
- private:
-  const std::string name_ = "types";
-  const Message& command_;
-  const Message& event_;
-  const Message& state_;
-};
 
 std::string Repeat(std::string_view text, int times) {
   std::string result;
@@ -122,7 +97,7 @@ TEST_F(SecurityCodecTest, WritesAStateWithoutEnvelope) {
   ::security::v1::User user;
   user.set_email("foo@bar.com");
   std::string json = "what it held before";
-  codec_->EncodeState(user, &json);
+  codec_->EncodeMessage(user, &json);
   EXPECT_EQ(json, R"({"email":"foo@bar.com","name":""})");
 }
 
@@ -422,7 +397,113 @@ TEST_F(SecurityCodecTest, ACommandOfANewerVersionInProtobufIsAnUnknownType) {
             "unknown command type; known: RegisterUserCommand, ChangeUserNameCommand");
 }
 
+// ---- Commands without their envelope ----
+
+TEST_F(SecurityCodecTest, ReadsACommandOfAType) {
+  command_.mutable_register_user()->set_email("what it held before");
+  ASSERT_TRUE(codec_
+                  ->DecodeCommandOfType("RegisterUserCommand", " {\"name\" : \"Alex\"}\n",
+                                        ContentType::kJson, command_)
+                  .ok());
+  EXPECT_EQ(command_.ShortDebugString(), R"(register_user { name: "Alex" })");
+
+  ::security::v1::ChangeUserNameCommand change;
+  change.set_new_name("Kim");
+  ASSERT_TRUE(codec_
+                  ->DecodeCommandOfType("ChangeUserNameCommand", change.SerializeAsString(),
+                                        ContentType::kProtobuf, command_)
+                  .ok());
+  EXPECT_EQ(command_.ShortDebugString(), R"(change_user_name { new_name: "Kim" })");
+  ASSERT_TRUE(
+      codec_->DecodeCommandOfType("ChangeUserNameCommand", "", ContentType::kProtobuf, command_)
+          .ok())
+      << "a message without fields is no bytes";
+  EXPECT_TRUE(command_.has_change_user_name());
+}
+
+TEST_F(SecurityCodecTest, ATypeWithoutEnvelopeIsUnknownWhateverThePayload) {
+  for (const ContentType content_type : {ContentType::kJson, ContentType::kProtobuf}) {
+    for (const std::string_view type : {"", "register_user", "UserRegisteredEvent",
+                                        R"(RegisterUserCommand","command":{},"x":")"}) {
+      const absl::Status status = codec_->DecodeCommandOfType(type, "{", content_type, command_);
+      EXPECT_EQ(ReasonOf(status), "UNKNOWN_TYPE") << type;
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr("; known: RegisterUserCommand, ChangeUserNameCommand"));
+    }
+  }
+}
+
+// The server takes payloads and writes envelopes: what only the envelope makes valid would be a way
+// to say in a payload what belongs to the caller to say.
+TEST_F(SecurityCodecTest, APayloadCannotBreakOutOfItsEnvelope) {
+  using namespace std::string_literals;
+  for (const std::string& payload :
+       {R"({}},"x":{)"s, R"({},"command":{})"s, R"({},"type":"ChangeUserNameCommand")"s, R"({}})"s,
+        R"({}}{"type":"RegisterUserCommand","command":{})"s, R"({},)"s, R"({)"s, R"()"s, " "s,
+        R"("a)"s, "{}//"s, "{}\0"s, "\xEF\xBB\xBF{}"s, R"({} {})"s, R"({"name":"Alex")"s,
+        R"("RegisterUserCommand")"s}) {
+    const absl::Status status =
+        codec_->DecodeCommandOfType("RegisterUserCommand", payload, ContentType::kJson, command_);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << payload;
+    EXPECT_EQ(ReasonOf(status), "MALFORMED_JSON") << payload;
+  }
+}
+
+TEST_F(SecurityCodecTest, ErrorsInAPayloadReadLikeThoseInAnEnvelope) {
+  for (const std::string payload :
+       {R"({"name":1})", R"({"name":"a","name":"b"})", R"({"Name":"a"})", R"({"my secret":1})",
+        "null", "[]", "1", R"("{}")", "true", R"({"name":"\ud800"})",
+        R"({"name":18446744073709551616})", "{\"name\":\"\xFF\"}", R"({"name":"\x"})"}) {
+    const absl::Status status =
+        codec_->DecodeCommandOfType("RegisterUserCommand", payload, ContentType::kJson, command_);
+    EXPECT_EQ(status, Decode(codec_->CommandEnvelope("RegisterUserCommand", payload))) << payload;
+    EXPECT_EQ(ReasonOf(status), "MALFORMED_JSON") << payload;
+  }
+}
+
+TEST_F(SecurityCodecTest, APayloadInProtobufIsReadAsStrictlyAsTheWholeCommand) {
+  ::security::v1::RegisterUserCommand payload;
+  payload.GetReflection()->MutableUnknownFields(&payload)->AddVarint(9, 1);
+  const auto decode = [&](std::string_view bytes) {
+    return codec_->DecodeCommandOfType("RegisterUserCommand", bytes, ContentType::kProtobuf,
+                                       command_);
+  };
+  EXPECT_EQ(decode(payload.SerializeAsString()).message(),
+            "security.v1.RegisterUserCommand: unknown field number 9");
+  for (const std::string_view bytes : {"\x0A\x01\xFF", "\x0A\x7F", "{}", "\x0C"}) {
+    EXPECT_EQ(ReasonOf(decode(bytes)), "MALFORMED_PROTOBUF");
+  }
+}
+
+TEST_F(SecurityCodecTest, APayloadInItsEnvelopeIsTheSameCommand) {
+  const std::string payload = " { \"name\" : \"Al\\u0065x\" } ";
+  ASSERT_TRUE(
+      codec_->DecodeCommandOfType("RegisterUserCommand", payload, ContentType::kJson, command_)
+          .ok());
+  const uint64_t fingerprint = Codec::Fingerprint(command_);
+  const std::string value = codec_->CommandEnvelope("RegisterUserCommand", payload);
+  EXPECT_EQ(value, R"({"type":"RegisterUserCommand","command":)" + payload + "}");
+  ASSERT_TRUE(Decode(value).ok());
+  EXPECT_EQ(Codec::Fingerprint(command_), fingerprint);
+}
+
+TEST_F(SecurityCodecTest, WritesAnyMessageOfTheDomainWithoutEnvelope) {
+  Command command;
+  command.mutable_register_user()->set_name("Alex");
+  std::string json = "what it held before";
+  codec_->EncodeMessage(command.register_user(), &json);
+  EXPECT_EQ(json, R"({"name":"Alex","email":""})");
+  Event event;
+  codec_->EncodeMessage(event.user_registered(), &json);
+  EXPECT_EQ(json, R"({"email":"","name":"","version":0})");
+}
+
 // ---- Names and fingerprints ----
+
+TEST_F(SecurityCodecTest, ListsTheTypesInTheOrderOfTheProtoFile) {
+  EXPECT_THAT(codec_->CommandTypes(), ElementsAre("RegisterUserCommand", "ChangeUserNameCommand"));
+  EXPECT_THAT(codec_->EventTypes(), ElementsAre("UserRegisteredEvent", "UserNameChangedEvent"));
+}
 
 TEST_F(SecurityCodecTest, TheTypeNameIsTheOneOfTheMessageInTheOneof) {
   Command command;
@@ -494,115 +575,6 @@ TEST(AppendJsonString, EscapesWhatMustBeEscaped) {
 
 // ---- All kinds of fields ----
 
-// A domain made at run time, so that its .proto file stands here.
-class DynamicDomain {
- public:
-  // `messages` is the text form of FileDescriptorProto fields; Command, Event and State are among
-  // them.
-  explicit DynamicDomain(const std::string& fields,
-                         std::vector<const google::protobuf::FileDescriptor*> imports = {}) {
-    FileDescriptorProto file;
-    EXPECT_TRUE(TextFormat::ParseFromString(fields, &file));
-    file.set_name("domain.proto");
-    file.set_package("test");
-    for (const auto* import : imports) {
-      FileDescriptorProto copy;
-      import->CopyTo(&copy);
-      EXPECT_NE(pool_.BuildFile(copy), nullptr);
-      file.add_dependency(import->name());
-    }
-    EXPECT_NE(pool_.BuildFile(file), nullptr) << file.DebugString();
-  }
-
-  const Message& Prototype(const std::string& name) {
-    return *factory_.GetPrototype(pool_.FindMessageTypeByName("test." + name));
-  }
-
-  absl::StatusOr<std::unique_ptr<Codec>> MakeCodec() {
-    return Codec::Create(TypesOnly(Prototype("Command"), Prototype("Event"), Prototype("State")));
-  }
-
- private:
-  google::protobuf::DescriptorPool pool_;
-  google::protobuf::DynamicMessageFactory factory_{&pool_};
-};
-
-constexpr char kEnvelopes[] = R"(
-  message_type { name: "Command" oneof_decl { name: "command" }
-    field { name: "kinds" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".test.Kinds" oneof_index: 0 } }
-  message_type { name: "Event" oneof_decl { name: "event" }
-    field { name: "kinds" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".test.Kinds" oneof_index: 0 } }
-  message_type { name: "State" }
-)";
-
-struct Kind {
-  const char* name;
-  const char* type;
-  const char* type_name = nullptr;
-};
-
-constexpr Kind kKinds[] = {
-    {"int32", "TYPE_INT32"},
-    {"sint32", "TYPE_SINT32"},
-    {"sfixed32", "TYPE_SFIXED32"},
-    {"int64", "TYPE_INT64"},
-    {"sint64", "TYPE_SINT64"},
-    {"sfixed64", "TYPE_SFIXED64"},
-    {"uint32", "TYPE_UINT32"},
-    {"fixed32", "TYPE_FIXED32"},
-    {"uint64", "TYPE_UINT64"},
-    {"fixed64", "TYPE_FIXED64"},
-    {"double", "TYPE_DOUBLE"},
-    {"float", "TYPE_FLOAT"},
-    {"bool", "TYPE_BOOL"},
-    {"string", "TYPE_STRING"},
-    {"bytes", "TYPE_BYTES"},
-    {"enum", "TYPE_ENUM", "Color"},
-    {"message", "TYPE_MESSAGE", "Kinds"},
-};
-
-// For each kind of value a field, an optional one, a repeated one and a map; and a oneof of two.
-std::string KindsProto() {
-  std::string fields;
-  std::string entries;
-  std::string oneofs = R"(oneof_decl { name: "choice" })";
-  int number = 0;
-  int oneof_index = 0;
-  const auto type = [](const Kind& kind) {
-    std::string text = std::string(" type: ") + kind.type;
-    if (kind.type_name != nullptr)
-      text += " type_name: \".test." + std::string(kind.type_name) + "\"";
-    return text;
-  };
-  const auto add = [&](const std::string& name, const std::string& rest) {
-    fields += "field { name: \"" + name + "\" number: " + std::to_string(++number) + rest + " }\n";
-  };
-  for (const Kind& kind : kKinds) {
-    const std::string name = kind.name;
-    const std::string entry = static_cast<char>(name[0] - 'a' + 'A') + name.substr(1) + "MapEntry";
-    add("a_" + name, " label: LABEL_OPTIONAL" + type(kind));
-    add("opt_" + name, " label: LABEL_OPTIONAL proto3_optional: true oneof_index: " +
-                           std::to_string(++oneof_index) + type(kind));
-    oneofs += " oneof_decl { name: \"_opt_" + name + "\" }";
-    add("many_" + name, " label: LABEL_REPEATED" + type(kind));
-    add(name + "_map",
-        " label: LABEL_REPEATED type: TYPE_MESSAGE type_name: \".test.Kinds." + entry + "\"");
-    entries += "nested_type { name: \"" + entry +
-               R"(" options { map_entry: true }
-                  field { name: "key" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
-                  field { name: "value" number: 2 label: LABEL_OPTIONAL)" +
-               type(kind) + " } }\n";
-  }
-  add("this_one", " label: LABEL_OPTIONAL type: TYPE_INT32 oneof_index: 0");
-  add("that_one",
-      " label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: \".test.Kinds\" oneof_index: 0");
-  return std::string("syntax: \"proto3\"") + kEnvelopes +
-         R"(enum_type { name: "Color" value { name: "NONE" number: 0 } value { name: "RED" number: 1 }
-                        value { name: "DARK" number: -7 } }
-            message_type { name: "Kinds" )" +
-         fields + entries + oneofs + "}";
-}
-
 class KindsCodecTest : public testing::Test {
  protected:
   KindsCodecTest() : domain_(KindsProto()) {
@@ -627,6 +599,31 @@ class KindsCodecTest : public testing::Test {
   std::string Read(const std::string& fields) {
     const absl::Status status = Decode(fields);
     return status.ok() ? Kinds(*command_).ShortDebugString() : std::string(status.message());
+  }
+
+  // The same with and without the envelope: the outcomes must not differ.
+  absl::Status DecodeBoth(const std::string& payload) {
+    const absl::Status status =
+        codec_->DecodeCommandOfType("Kinds", payload, ContentType::kJson, *command_);
+    EXPECT_EQ(status, Decode(payload)) << payload.substr(0, 1000);
+    return status;
+  }
+
+  // The event's message, with itself inside itself in `field` that many times.
+  Message& NestEvent(const std::string& field_name, int times) {
+    event_->Clear();
+    Message* message = &Kinds(*event_);
+    for (int i = 0; i < times; ++i) {
+      const auto* reflection = message->GetReflection();
+      const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(field_name);
+      message = field->is_repeated() ? reflection->AddMessage(message, field)
+                                     : reflection->MutableMessage(message, field);
+      if (field->is_map()) {
+        message = message->GetReflection()->MutableMessage(
+            message, message->GetDescriptor()->FindFieldByName("value"));
+      }
+    }
+    return Kinds(*event_);
   }
 
   // The fields of `event_`, as they are in the envelope.
@@ -715,6 +712,21 @@ TEST_F(KindsCodecTest, WritesAndReadsTheEndsOfEachRange) {
   }
 }
 
+TEST_F(KindsCodecTest, WritesTheLastOfTwoEntriesOfAMapThatCameInBinary) {
+  std::string bytes;
+  for (const std::string entry : {"b: 1", "a: 1", "a: 3", "a: 2"}) {
+    event_->Clear();
+    ASSERT_TRUE(TextFormat::ParseFromString(
+        "int32_map { key: '" + entry.substr(0, 1) + "' value: " + entry.substr(3) + " }",
+        &Kinds(*event_)));
+    bytes += Kinds(*event_).SerializeAsString();
+  }
+  ASSERT_TRUE(codec_->DecodeCommandOfType("Kinds", bytes, ContentType::kProtobuf, *command_).ok());
+  std::string json;
+  codec_->EncodeMessage(Kinds(*command_), &json);
+  EXPECT_THAT(json, HasSubstr(R"("int32Map":{"a":2,"b":1})"));
+}
+
 TEST_F(KindsCodecTest, ReadsWhatOthersWriteDifferently) {
   EXPECT_EQ(Read(R"({"aDouble":3})"), "a_double: 3");
   EXPECT_EQ(Read(R"({"aDouble":18446744073709551615})"), "a_double: 1.8446744073709552e+19");
@@ -789,25 +801,144 @@ TEST_F(KindsCodecTest, RejectsNumbersBeyondWhatJsonReadersHold) {
   }
 }
 
+TEST_F(KindsCodecTest, ReadsAnIntegerBeyond2To53AsItIsOrAsTheNearestDouble) {
+  EXPECT_EQ(Read(R"({"aInt64":9007199254740993})"), "a_int64: 9007199254740993");
+  EXPECT_EQ(Read(R"({"aInt64":-9007199254740993})"), "a_int64: -9007199254740993");
+  EXPECT_EQ(Read(R"({"aUint64":18446744073709551615})"), "a_uint64: 18446744073709551615");
+  EXPECT_EQ(Read(R"({"manyInt64":[9007199254740993]})"), "many_int64: 9007199254740993");
+  EXPECT_EQ(Read(R"({"int64Map":{"a":9007199254740993}})"),
+            R"(int64_map { key: "a" value: 9007199254740993 })");
+  EXPECT_EQ(Read(R"({"aDouble":9007199254740993})"), "a_double: 9007199254740992");
+  EXPECT_EQ(Read(R"({"aFloat":9007199254740993})"), "a_float: 9.00719925e+15");
+}
+
+// Read as a double and then rounded, the shortest text of this float is its neighbour.
+TEST_F(KindsCodecTest, WritesAFloatSoThatReadersOfDoublesFindItToo) {
+  const float odd = 7.038531e-26f;
+  ASSERT_NE(static_cast<float>(7.038531e-26), odd);
+  Message& kinds = Kinds(*event_);
+  kinds.GetReflection()->SetFloat(&kinds, kinds.GetDescriptor()->FindFieldByName("a_float"), odd);
+  ASSERT_TRUE(Decode(Encode()).ok());
+  EXPECT_EQ(Codec::Fingerprint(*command_), Codec::Fingerprint(*event_)) << Encode();
+}
+
+TEST_F(KindsCodecTest, RejectsHostileTextWhereverItStands) {
+  for (const std::string field :
+       {R"("aString":"%")", R"("aBytes":"%")", R"("manyString":["%"])", R"("stringMap":{"%":"a"})",
+        R"("stringMap":{"a":"%"})", R"("aEnum":"%")", R"("aDouble":"%")", R"("%":1)",
+        R"("aMessage":{"aString":"%"})"}) {
+    for (const std::string text : {"\xFF", "\xC0\x80", "\xED\xA0\x80", R"(\ud800)", R"(\udc00)",
+                                   R"(\udc00\ud800)", R"(\ud800\u0041)"}) {
+      std::string json = "{" + field + "}";
+      json.replace(json.find('%'), 1, text);
+      EXPECT_EQ(ReasonOf(Decode(json)), "MALFORMED_JSON") << json;
+    }
+  }
+}
+
+TEST_F(KindsCodecTest, KeepsTheNulCharacterInMapsAndArrays) {
+  const std::string json =
+      Write(R"(many_string: 'a\000b' string_map { key: 'c\000' value: '\000' })");
+  EXPECT_THAT(json, AllOf(HasSubstr(R"("manyString":["a\u0000b"])"),
+                          HasSubstr(R"("stringMap":{"c\u0000":"\u0000"})")));
+  ASSERT_TRUE(Decode(json).ok());
+  EXPECT_EQ(Codec::Fingerprint(*command_), Codec::Fingerprint(*event_));
+  // Keys that are the same up to the NUL are two, keys that are the same behind an escape are one.
+  EXPECT_TRUE(Decode(R"({"stringMap":{"c":"","c\u0000":"","c\u0000d":""}})").ok());
+  EXPECT_EQ(Read(R"({"stringMap":{"c\u0000":"","\u0063\u0000":""}})"),
+            "command.stringMap: has a key twice");
+}
+
+TEST_F(KindsCodecTest, RejectsAFieldGivenTwiceAtAnyDepth) {
+  EXPECT_EQ(Read(R"({"manyMessage":[{"aMessage":{"aBool":true,"aBool":true}}]})"),
+            "command.manyMessage[0].aMessage.aBool: is given twice");
+  EXPECT_EQ(Read(R"({"messageMap":{"a":{"manyInt32":[1],"many_int32":[2]}}})"),
+            "command.messageMap[*].manyInt32: is given twice");
+  EXPECT_EQ(Read(R"({"aMessage":{},"a\u004dessage":{}})"), "command.aMessage: is given twice");
+}
+
 TEST_F(KindsCodecTest, ReadsMessagesInMessagesTo64Levels) {
   // The envelope and the command are two levels.
-  EXPECT_TRUE(Decode(Repeat(R"({"aMessage":)", 62) + "{}" + Repeat("}", 62)).ok());
-  EXPECT_EQ(Read(Repeat(R"({"aMessage":)", 64) + "{}" + Repeat("}", 64)),
+  const auto nest = [](int levels) {
+    return Repeat(R"({"aMessage":)", levels - 1) + "{}" + Repeat("}", levels - 1);
+  };
+  const std::string deepest = nest(63);
+  const std::string too_deep = nest(64);
+  EXPECT_EQ(DecodeBoth(deepest), absl::OkStatus());
+  EXPECT_EQ(DecodeBoth(too_deep).message(), "nested deeper than 64 levels");
+  // Arrays and maps are levels too.
+  const auto arrays = [](int levels) {
+    return Repeat(R"({"manyMessage":[)", levels / 2) + "{}" + Repeat("]}", levels / 2);
+  };
+  EXPECT_EQ(DecodeBoth(arrays(62)), absl::OkStatus());
+  EXPECT_EQ(DecodeBoth(arrays(64)).message(), "nested deeper than 64 levels");
+  EXPECT_EQ(DecodeBoth("{\"aString\":" + Repeat("[", 1000) + Repeat("]", 1000) + "}").message(),
             "nested deeper than 64 levels");
 }
 
-TEST_F(KindsCodecTest, ReadsProtobufMessagesInMessagesTo64Levels) {
-  const auto decode_levels = [&](int levels) {
-    event_->Clear();
-    Message* message = &Kinds(*event_);
-    for (int i = 0; i < levels; ++i) {
-      message = message->GetReflection()->MutableMessage(
-          message, message->GetDescriptor()->FindFieldByName("a_message"));
+TEST_F(KindsCodecTest, WhatIsReadAtTheDeepestLevelIsReadAgainWhenWritten) {
+  const std::vector<std::pair<std::string, std::string>> nests = {
+      {R"({"aMessage":)", "}"}, {R"({"manyMessage":[)", "]}"}, {R"({"messageMap":{"a":)", "}}"}};
+  for (const auto& [open, close] : nests) {
+    for (int levels = 25; levels <= 65; ++levels) {
+      const std::string json = Repeat(open, levels) + "{}" + Repeat(close, levels);
+      if (!DecodeBoth(json).ok()) continue;
+      std::string written;
+      codec_->EncodeMessage(Kinds(*command_), &written);
+      EXPECT_EQ(DecodeBoth(written), absl::OkStatus()) << open << " " << levels << " times";
     }
-    return codec_->DecodeCommand(event_->SerializeAsString(), ContentType::kProtobuf, *command_);
+  }
+}
+
+// Else a domain could be given what makes an event that nobody can read.
+TEST_F(KindsCodecTest, ReadsFromProtobufOnlyWhatCanBeReadAsJson) {
+  for (const std::string field : {"a_message", "many_message", "message_map"}) {
+    int deepest = 0;
+    for (int levels = 25; levels <= 65; ++levels) {
+      Message& kinds = NestEvent(field, levels);
+      const absl::Status binary =
+          codec_->DecodeCommand(event_->SerializeAsString(), ContentType::kProtobuf, *command_);
+      const absl::Status of_type = codec_->DecodeCommandOfType("Kinds", kinds.SerializeAsString(),
+                                                               ContentType::kProtobuf, *command_);
+      EXPECT_EQ(ReasonOf(binary), ReasonOf(of_type)) << field << " " << levels << " times";
+      std::string json;
+      codec_->EncodeMessage(kinds, &json);
+      EXPECT_EQ(binary.ok(), DecodeBoth(json).ok()) << field << " " << levels << " times";
+      if (binary.ok()) {
+        deepest = levels;
+      } else {
+        EXPECT_EQ(ReasonOf(binary), "MALFORMED_PROTOBUF");
+        EXPECT_THAT(std::string(binary.message()), HasSubstr("nested deeper than 64 levels"));
+      }
+    }
+    EXPECT_EQ(deepest, field == "a_message" ? 62 : 31) << field;
+  }
+}
+
+TEST_F(KindsCodecTest, AnArrayInProtobufIsALevelAsItIsInJson) {
+  // The deepest message is on level 2 + levels.
+  const auto decode = [&](int levels, const std::string& deepest) {
+    Message* message = &NestEvent("a_message", levels);
+    const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName("a_message");
+    for (int i = 0; i < levels; ++i) {
+      message = message->GetReflection()->MutableMessage(message, field);
+    }
+    EXPECT_TRUE(TextFormat::ParseFromString(deepest, message));
+    const absl::Status binary = codec_->DecodeCommandOfType(
+        "Kinds", Kinds(*event_).SerializeAsString(), ContentType::kProtobuf, *command_);
+    std::string json;
+    codec_->EncodeMessage(Kinds(*event_), &json);
+    EXPECT_EQ(binary.ok(), DecodeBoth(json).ok()) << binary;
+    return binary.ok();
   };
-  EXPECT_TRUE(decode_levels(62).ok());
-  EXPECT_EQ(ReasonOf(decode_levels(64)), "MALFORMED_PROTOBUF");
+  EXPECT_TRUE(decode(61, "many_int32: 1"));
+  EXPECT_FALSE(decode(62, "many_int32: 1"));
+  EXPECT_TRUE(decode(60, "many_message {}"));
+  EXPECT_FALSE(decode(61, "many_message {}"));
+  EXPECT_TRUE(decode(61, "int32_map { key: 'a' value: 1 }"));
+  EXPECT_FALSE(decode(62, "int32_map { key: 'a' value: 1 }"));
+  EXPECT_TRUE(decode(60, "message_map { key: 'a' value {} }"));
+  EXPECT_FALSE(decode(61, "message_map { key: 'a' value {} }"));
 }
 
 TEST_F(KindsCodecTest, FindsAFieldThatItDoesNotKnowInProtobufAtAnyDepth) {

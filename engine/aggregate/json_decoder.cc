@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "engine/aggregate/aggregate_type.h"
+#include "engine/aggregate/json_scan.h"
+#include "engine/base/string_view.h"
 
 namespace esd::internal {
 namespace {
@@ -33,9 +35,17 @@ struct Place {
   static constexpr int64_t kNoIndex = -1;
   static constexpr int64_t kMapElement = -2;
 
+  // The envelope's body: inside the first level.
+  static Place Body(std::string_view name) { return {.name = name, .depth = 1}; }
+  Place Field(std::string_view field) const {
+    return {.parent = this, .name = field, .depth = depth + 1};
+  }
+  Place Element(int64_t i) const { return {.parent = this, .index = i, .depth = depth + 1}; }
+
   const Place* parent = nullptr;
-  std::string_view name;
+  std::string_view name = {};
   int64_t index = kNoIndex;
+  int depth = 0;  // how many objects and arrays it is in
 };
 
 // `command.items[3].newName`
@@ -55,6 +65,11 @@ absl::Status MalformedJson(std::string_view what) {
   return Reject(absl::StatusCode::kInvalidArgument, "MALFORMED_JSON", what);
 }
 
+absl::Status NoMemory() {
+  return absl::ResourceExhaustedError(
+      "no memory for the JSON parser: send smaller messages, or give the engine more memory");
+}
+
 absl::Status MalformedAt(const Place& place, std::string_view what) {
   return MalformedJson(absl::StrCat(Render(place), ": ", ToAbsl(what)));
 }
@@ -67,6 +82,8 @@ bool LooksLikeAName(std::string_view text) {
          });
 }
 
+std::string TooDeep() { return absl::StrCat("nested deeper than ", kMaxDepth, " levels"); }
+
 // What is not a name may be anything, a secret too, so it isn't shown.
 std::string Quoted(std::string_view name) {
   return LooksLikeAName(name) ? absl::StrCat("\"", ToAbsl(name), "\"") : "(not a name)";
@@ -76,7 +93,7 @@ std::string Quoted(std::string_view name) {
 std::string SyntaxError(simdjson::error_code error) {
   switch (error) {
     case simdjson::DEPTH_ERROR:
-      return absl::StrCat("nested deeper than ", kMaxDepth, " levels");
+      return TooDeep();
     case simdjson::STRING_ERROR:
       return "not JSON: a string with a bad escape or a lone surrogate";
     case simdjson::NUMBER_ERROR:
@@ -224,12 +241,12 @@ absl::Status DecodeText(dom::element value, const FieldDescriptor* field, const 
 
 // ---- Messages ----
 
-absl::Status DecodeMessage(dom::element value, const MessageSchema& schema, const Place& place,
-                           Message& message);
+absl::Status DecodeMessage(dom::element value, const MessageSchema& schema,
+                           UnknownFields unknown_fields, const Place& place, Message& message);
 
 // One value into a field: sets it, or appends to it when it is repeated.
-absl::Status DecodeValue(dom::element value, const FieldSchema& schema, const Place& place,
-                         Message& message) {
+absl::Status DecodeValue(dom::element value, const FieldSchema& schema,
+                         UnknownFields unknown_fields, const Place& place, Message& message) {
   const FieldDescriptor* const field = schema.field;
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
@@ -254,71 +271,75 @@ absl::Status DecodeValue(dom::element value, const FieldSchema& schema, const Pl
       const Reflection* r = message.GetReflection();
       Message* const part = field->is_repeated() ? r->AddMessage(&message, field)
                                                  : r->MutableMessage(&message, field);
-      return DecodeMessage(value, *schema.message, place, *part);
+      return DecodeMessage(value, *schema.message, unknown_fields, place, *part);
     }
   }
   return absl::InternalError("a field of no known type");
 }
 
-absl::Status DecodeArray(dom::element value, const FieldSchema& schema, const Place& place,
-                         Message& message) {
+absl::Status DecodeArray(dom::element value, const FieldSchema& schema,
+                         UnknownFields unknown_fields, const Place& place, Message& message) {
   dom::array array;
   if (value.get(array)) return MalformedAt(place, "must be an array");
-  Place element_place{.parent = &place, .name = {}, .index = 0};
+  Place element_place = place.Element(0);
   for (const dom::element element : array) {
-    if (auto status = DecodeValue(element, schema, element_place, message); !status.ok())
-      return status;
+    auto status = DecodeValue(element, schema, unknown_fields, element_place, message);
+    if (!status.ok()) return status;
     ++element_place.index;
   }
   return absl::OkStatus();
 }
 
-absl::Status DecodeMap(dom::element value, const FieldSchema& schema, const Place& place,
-                       Message& message) {
+absl::Status DecodeMap(dom::element value, const FieldSchema& schema, UnknownFields unknown_fields,
+                       const Place& place, Message& message) {
   dom::object object;
   if (value.get(object)) return MalformedAt(place, "must be an object");
   const Reflection* const reflection = message.GetReflection();
-  const Place element_place{.parent = &place, .name = {}, .index = Place::kMapElement};
+  const Place element_place = place.Element(Place::kMapElement);
   absl::flat_hash_set<absl::string_view> keys;
   for (const auto [key, element] : object) {
     if (!keys.insert(ToAbsl(key)).second) return MalformedAt(place, "has a key twice");
     Message* const entry = reflection->AddMessage(&message, schema.field);
     Store(*entry, schema.message->map_key().field, std::string(key));
-    auto status = DecodeValue(element, schema.message->map_value(), element_place, *entry);
+    auto status =
+        DecodeValue(element, schema.message->map_value(), unknown_fields, element_place, *entry);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status DecodeField(dom::element value, const FieldSchema& schema, const Place& place,
-                         Message& message) {
+absl::Status DecodeField(dom::element value, const FieldSchema& schema,
+                         UnknownFields unknown_fields, const Place& place, Message& message) {
   const FieldDescriptor* const field = schema.field;
   if (value.is_null()) return absl::OkStatus();  // as in protobuf's own mapping: the default
-  if (field->is_map()) return DecodeMap(value, schema, place, message);
-  if (field->is_repeated()) return DecodeArray(value, schema, place, message);
+  if (field->is_map()) return DecodeMap(value, schema, unknown_fields, place, message);
+  if (field->is_repeated()) return DecodeArray(value, schema, unknown_fields, place, message);
   if (const auto* oneof = field->real_containing_oneof()) {
     if (message.GetReflection()->HasOneof(message, oneof)) {
       return MalformedAt(place, "another field of the oneof " + oneof->name() + " is set already");
     }
   }
-  return DecodeValue(value, schema, place, message);
+  return DecodeValue(value, schema, unknown_fields, place, message);
 }
 
-absl::Status DecodeMessage(dom::element value, const MessageSchema& schema, const Place& place,
-                           Message& message) {
+absl::Status DecodeMessage(dom::element value, const MessageSchema& schema,
+                           UnknownFields unknown_fields, const Place& place, Message& message) {
   dom::object object;
   if (value.get(object)) return MalformedAt(place, "must be an object");
+  // simdjson doesn't count what is empty here, but is not when it is written again.
+  if (place.depth >= kMaxDepth) return MalformedJson(TooDeep());
   absl::InlinedVector<bool, 64> seen(schema.fields.size(), false);
   for (const auto [key, element] : object) {
     const auto found = schema.by_name.find(ToAbsl(key));
-    if (found == schema.by_name.end())
+    if (found == schema.by_name.end()) {
+      if (unknown_fields == UnknownFields::kSkip) continue;
       return MalformedAt(place, "has an unknown field " + Quoted(key));
+    }
     const FieldSchema& field = schema.fields[found->second];
-    const Place field_place{
-        .parent = &place, .name = field.field->json_name(), .index = Place::kNoIndex};
+    const Place field_place = place.Field(field.field->json_name());
     if (std::exchange(seen[found->second], true)) return MalformedAt(field_place, "is given twice");
-    if (auto status = DecodeField(element, field, field_place, message); !status.ok())
-      return status;
+    auto status = DecodeField(element, field, unknown_fields, field_place, message);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -328,35 +349,47 @@ absl::Status DecodeMessage(dom::element value, const MessageSchema& schema, cons
 struct Envelope {
   std::string_view type;
   dom::element body;
+  // Where they stand among the two members.
+  size_t type_index = 0;
+  size_t body_index = 0;
 };
 
-absl::Status ReadEnvelope(dom::element root, Envelope* envelope) {
+absl::Status ReadEnvelope(dom::element root, std::string_view body_key, Envelope* envelope) {
+  const absl::string_view body = ToAbsl(body_key);
   dom::object object;
-  if (root.get(object))
-    return MalformedJson("must be an object with the keys \"type\" and \"command\"");
+  if (root.get(object)) {
+    return MalformedJson(
+        absl::StrCat("must be an object with the keys \"type\" and \"", body, "\""));
+  }
   bool has_type = false;
   bool has_body = false;
+  size_t index = 0;
   for (const auto [key, element] : object) {
     if (key == "type") {
       if (std::exchange(has_type, true)) return MalformedJson("type: is given twice");
       if (element.get(envelope->type)) return MalformedJson("type: must be a string");
-    } else if (key == "command") {
-      if (std::exchange(has_body, true)) return MalformedJson("command: is given twice");
+      envelope->type_index = index;
+    } else if (key == body_key) {
+      if (std::exchange(has_body, true)) {
+        return MalformedJson(absl::StrCat(body, ": is given twice"));
+      }
       envelope->body = element;
+      envelope->body_index = index;
     } else {
       return MalformedJson(
-          absl::StrCat("unknown key ", Quoted(key), " beside \"type\" and \"command\""));
+          absl::StrCat("unknown key ", Quoted(key), " beside \"type\" and \"", body, "\""));
     }
+    ++index;
   }
   if (!has_type) return MalformedJson("type: is missing");
-  if (!has_body) return MalformedJson("command: is missing");
+  if (!has_body) return MalformedJson(absl::StrCat(body, ": is missing"));
   return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::Status UnknownType(const EnvelopeSchema& schema, std::string_view type) {
-  std::string message = "unknown command type";
+  std::string message = absl::StrCat("unknown ", schema.body_key, " type");
   if (!type.empty()) absl::StrAppend(&message, " ", Quoted(type));
   const char* separator = "; known: ";
   for (const auto& member : schema.members) {
@@ -375,37 +408,70 @@ struct JsonDecoder::Parser {
   // What a rare giant needed is given back.
   static constexpr size_t kMaxKeptCapacityBytes = 4 << 20;
 
-  Parser() { Reset(); }
+  explicit Parser(int depth) : max_depth(depth) { Reset(); }
 
   void Reset() {
     dom = simdjson::dom::parser();
     // simdjson counts a level more than there are.
-    allocated = dom.allocate(kFirstCapacityBytes, kMaxDepth + 1);
+    allocated = dom.allocate(kFirstCapacityBytes, static_cast<size_t>(max_depth) + 1);
   }
 
+  // The document's views are valid until the next call.
+  absl::Status Parse(std::string_view json, dom::element* root) {
+    if (dom.capacity() > kMaxKeptCapacityBytes) Reset();
+    if (allocated != simdjson::SUCCESS) return NoMemory();
+    const auto error = dom.parse(json.data(), json.size(), true).get(*root);
+    if (error == simdjson::MEMALLOC) return NoMemory();
+    return error ? MalformedJson(SyntaxError(error)) : absl::OkStatus();
+  }
+
+  const int max_depth;
   simdjson::dom::parser dom;
   simdjson::error_code allocated = simdjson::SUCCESS;
 };
 
-JsonDecoder::JsonDecoder() : parser_(std::make_unique<Parser>()) {}
+JsonDecoder::JsonDecoder() : envelope_parser_(std::make_unique<Parser>(kMaxDepth)) {}
 JsonDecoder::~JsonDecoder() = default;
 
 absl::Status JsonDecoder::DecodeEnvelope(std::string_view json, const EnvelopeSchema& schema,
-                                         Message& command) {
-  if (parser_->dom.capacity() > Parser::kMaxKeptCapacityBytes) parser_->Reset();
-  if (parser_->allocated != simdjson::SUCCESS)
-    return absl::ResourceExhaustedError("no memory for the JSON parser");
+                                         UnknownFields unknown_fields, Message& message) {
   dom::element root;
-  if (const auto error = parser_->dom.parse(json.data(), json.size(), true).get(root)) {
-    return MalformedJson(SyntaxError(error));
-  }
+  if (auto status = envelope_parser_->Parse(json, &root); !status.ok()) return status;
   Envelope envelope;
-  if (auto status = ReadEnvelope(root, &envelope); !status.ok()) return status;
+  if (auto status = ReadEnvelope(root, schema.body_key, &envelope); !status.ok()) return status;
   const auto found = schema.by_type.find(ToAbsl(envelope.type));
   if (found == schema.by_type.end()) return UnknownType(schema, envelope.type);
   const EnvelopeSchema::Member& member = schema.members[found->second];
-  return DecodeMessage(envelope.body, *member.message, Place{.parent = nullptr, .name = "command"},
-                       *command.GetReflection()->MutableMessage(&command, member.field));
+  return DecodeMessage(envelope.body, *member.message, unknown_fields, Place::Body(schema.body_key),
+                       *message.GetReflection()->MutableMessage(&message, member.field));
+}
+
+absl::Status JsonDecoder::DecodeBody(std::string_view json, const EnvelopeSchema& schema,
+                                     const EnvelopeSchema::Member& member,
+                                     UnknownFields unknown_fields, Message& message) {
+  // A document of its own, never pasted into an envelope: what ends the body early and goes on as
+  // a part of the envelope can't be told from one that is right.
+  if (body_parser_ == nullptr) body_parser_ = std::make_unique<Parser>(kMaxDepth - 1);
+  dom::element root;
+  if (auto status = body_parser_->Parse(json, &root); !status.ok()) return status;
+  return DecodeMessage(root, *member.message, unknown_fields, Place::Body(schema.body_key),
+                       *message.GetReflection()->MutableMessage(&message, member.field));
+}
+
+absl::StatusOr<JsonDecoder::RawEnvelope> JsonDecoder::SplitEnvelope(std::string_view json,
+                                                                    const EnvelopeSchema& schema) {
+  dom::element root;
+  if (auto status = envelope_parser_->Parse(json, &root); !status.ok()) return status;
+  Envelope envelope;
+  if (auto status = ReadEnvelope(root, schema.body_key, &envelope); !status.ok()) return status;
+  if (!envelope.body.is_object()) {
+    return MalformedAt(Place::Body(schema.body_key), "must be an object");
+  }
+  const std::vector<std::string_view> texts = MemberTexts(json);
+  std::string_view type = texts[envelope.type_index];
+  type = type.substr(1, type.size() - 2);  // without its quotes
+  if (type != envelope.type) return MalformedJson("type: must be written without escapes");
+  return RawEnvelope{.type = type, .body = texts[envelope.body_index]};
 }
 
 }  // namespace esd::internal

@@ -25,6 +25,25 @@ void AppendInteger(Integer value, std::string* json) {
   json->append(text.data(), static_cast<size_t>(end - text.data()));
 }
 
+// The shortest text of `value`; returns its end.
+template <typename Float>
+char* FormatFloat(Float value, char* begin, char* end) {
+  // Digits without point or exponent are an integer to many parsers, which ends at 2^63.
+  constexpr Float kTwoTo63 = 9223372036854775808.0;
+  return std::abs(value) < kTwoTo63
+             ? std::to_chars(begin, end, value).ptr
+             : std::to_chars(begin, end, value, std::chars_format::scientific).ptr;
+}
+
+// Parsers read a double and round it to the field's float. Rounding twice leads from the shortest
+// text of a few floats (7.038531e-26) to their neighbours.
+bool IsReadBack(const char* begin, const char* end, float value) {
+  double read = 0;
+  std::from_chars(begin, end, read);
+  return static_cast<float>(read) == value;
+}
+bool IsReadBack(const char*, const char*, double) { return true; }
+
 // The shortest text that reads back as the same value.
 template <typename Float>
 void AppendFloat(Float value, std::string* json) {
@@ -37,19 +56,16 @@ void AppendFloat(Float value, std::string* json) {
     json->append(value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     return;
   }
-  // Many parsers read digits without point or exponent as an integer, which has no negative zero
-  // and ends at 2^63.
   if (value == 0 && std::signbit(value)) {
-    json->append("-0.0");
+    json->append("-0.0");  // many parsers read -0 as an integer, which has no negative zero
     return;
   }
-  constexpr Float kTwoTo63 = 9223372036854775808.0;
   std::array<char, 32> text;
   char* const begin = text.data();
-  const auto end =
-      std::abs(value) < kTwoTo63
-          ? std::to_chars(begin, begin + text.size(), value).ptr
-          : std::to_chars(begin, begin + text.size(), value, std::chars_format::scientific).ptr;
+  char* end = FormatFloat(value, begin, begin + text.size());
+  if (!IsReadBack(begin, end, value)) {
+    end = FormatFloat(static_cast<double>(value), begin, begin + text.size());
+  }
   json->append(begin, static_cast<size_t>(end - begin));
 }
 
@@ -154,10 +170,14 @@ void AppendMap(const Message& message, const FieldSchema& schema, std::string* j
     const Message& entry = reflection.GetRepeatedMessage(message, schema.field, i);
     entries.emplace_back(entry.GetReflection()->GetString(entry, key_field), &entry);
   }
-  std::sort(entries.begin(), entries.end());
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   json->push_back('{');
   const char* separator = "";
-  for (const auto& [key, entry] : entries) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const auto& [key, entry] = entries[i];
+    // A message made at run time may hold a key twice, as it came in binary: the last one counts.
+    if (i + 1 < entries.size() && entries[i + 1].first == key) continue;
     json->append(separator);
     separator = ",";
     AppendJsonString(key, json);

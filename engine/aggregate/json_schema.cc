@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/json_string.h"
+#include "engine/base/string_view.h"
 
 namespace esd::internal {
 namespace {
@@ -102,6 +103,7 @@ absl::StatusOr<EnvelopeSchema> JsonSchema::AddEnvelope(const Descriptor& message
                                                        std::string_view body_key) {
   EnvelopeSchema envelope;
   envelope.descriptor = &message;
+  envelope.body_key = std::string(body_key);
   if (message.real_oneof_decl_count() != 1 ||
       message.oneof_decl(0)->field_count() != message.field_count()) {
     return absl::InvalidArgumentError(
@@ -132,6 +134,11 @@ absl::StatusOr<EnvelopeSchema> JsonSchema::AddEnvelope(const Descriptor& message
     member.message = envelope.message->fields[static_cast<size_t>(member.field->index())].message;
   }
   return envelope;
+}
+
+const MessageSchema* JsonSchema::Find(const Descriptor& message) const {
+  const auto found = messages_.find(&message);
+  return found == messages_.end() ? nullptr : found->second.get();
 }
 
 }  // namespace esd::internal

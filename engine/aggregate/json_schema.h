@@ -57,6 +57,8 @@ struct EnvelopeSchema {
 
   const google::protobuf::Descriptor* descriptor = nullptr;
   const google::protobuf::OneofDescriptor* oneof = nullptr;
+  // `command` or `event`: the envelope's key beside "type", and what such a message is called.
+  std::string body_key;
   // The same as of any other message; for walks that don't care about envelopes.
   const MessageSchema* message = nullptr;
   // In the order of the oneof.
@@ -75,14 +77,15 @@ class JsonSchema {
   absl::StatusOr<EnvelopeSchema> AddEnvelope(const google::protobuf::Descriptor& message,
                                              std::string_view body_key);
 
+  // The schema of a message that was added or is contained in one; else null.
+  const MessageSchema* Find(const google::protobuf::Descriptor& message) const;
+
  private:
   absl::StatusOr<FieldSchema> MakeField(const google::protobuf::FieldDescriptor& field);
 
   absl::flat_hash_map<const google::protobuf::Descriptor*, std::unique_ptr<MessageSchema>>
       messages_;
 };
-
-inline absl::string_view ToAbsl(std::string_view s) { return {s.data(), s.size()}; }
 
 }  // namespace esd::internal
 
