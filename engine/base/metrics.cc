@@ -109,7 +109,14 @@ Metrics::Metrics()
           AddGauges(registry_, "esd_restore_remaining_records",
                     "Changelog records still to be read before the partition is processed.")),
       restore_records_(AddCounters(registry_, "esd_restore_records_total",
-                                   "Changelog records that were read to restore the partition.")) {
+                                   "Changelog records that were read to restore the partition.")),
+      history_remaining_records_(
+          AddGauges(registry_, "esd_history_remaining_records",
+                    "Offsets of the event topic still to be read before the history is complete.")),
+      api_commands_in_flight_(AddGauges(registry_, "esd_api_commands_in_flight",
+                                        "Commands that came over gRPC and are not answered yet.")
+                                  .Add({})),
+      api_watchers_(AddGauges(registry_, "esd_api_watchers", "Open WatchEvents streams.").Add({})) {
   AddGauges(registry_, "esd_build_info", "1; the label tells the version of the program.")
       .Add({{"version", std::string(BuildVersion())}})
       .Set(1);
@@ -148,9 +155,13 @@ Counter& Metrics::RestoreRecords(const DomainPartition& partition) {
   return restore_records_.Add(LabelsOf(partition));
 }
 
+Gauge& Metrics::HistoryRemainingRecords(const DomainPartition& partition) {
+  return history_remaining_records_.Add(LabelsOf(partition));
+}
+
 void Metrics::RemovePartition(const DomainPartition& partition) {
-  for (Family<Gauge>* family :
-       {&partition_lag_, &partition_restored_, &restore_remaining_records_}) {
+  for (Family<Gauge>* family : {&partition_lag_, &partition_restored_, &restore_remaining_records_,
+                                &history_remaining_records_}) {
     family->Remove(&family->Add(LabelsOf(partition)));
   }
 }

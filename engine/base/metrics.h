@@ -92,6 +92,17 @@ class Metrics {
   // the partition.
   prometheus::Counter& RestoreRecords(const DomainPartition& partition);
 
+  // esd_history_remaining_records{domain,partition}: offsets of the event topic still to be read
+  // before the partition's history is complete.
+  prometheus::Gauge& HistoryRemainingRecords(const DomainPartition& partition);
+
+  // esd_api_commands_in_flight: commands that came over gRPC and are not answered yet, those that
+  // were forwarded among them.
+  prometheus::Gauge& api_commands_in_flight() { return api_commands_in_flight_; }
+
+  // esd_api_watchers: open WatchEvents streams.
+  prometheus::Gauge& api_watchers() { return api_watchers_; }
+
   // Ends the gauges of a partition that this instance no longer owns; a stale lag would raise
   // alarms for ever. References to them are invalid from now on. The counter stays.
   void RemovePartition(const DomainPartition& partition);
@@ -115,6 +126,9 @@ class Metrics {
   prometheus::Family<prometheus::Gauge>& partition_restored_;
   prometheus::Family<prometheus::Gauge>& restore_remaining_records_;
   prometheus::Family<prometheus::Counter>& restore_records_;
+  prometheus::Family<prometheus::Gauge>& history_remaining_records_;
+  prometheus::Gauge& api_commands_in_flight_;
+  prometheus::Gauge& api_watchers_;
 };
 
 }  // namespace esd

@@ -49,6 +49,7 @@ TEST(MetricsTest, EveryMetricIsShownUnderItsName) {
   metrics.PartitionLag(kPartition).Set(42);
   metrics.PartitionRestored(kPartition).Set(1);
   metrics.RestoreRemainingRecords(kPartition).Set(5);
+  metrics.HistoryRemainingRecords(kPartition).Set(7);
   metrics.RestoreRecords(kPartition).Increment(100);
   const std::string text = metrics.Serialize();
   EXPECT_THAT(text, HasSubstr(R"(esd_dead_letters_total{domain="security",reason="NULL_KEY"} 1)"));
@@ -62,17 +63,21 @@ TEST(MetricsTest, EveryMetricIsShownUnderItsName) {
   EXPECT_THAT(text,
               HasSubstr(R"(esd_restore_remaining_records{domain="security",partition="3"} 5)"));
   EXPECT_THAT(text, HasSubstr(R"(esd_restore_records_total{domain="security",partition="3"} 100)"));
+  EXPECT_THAT(text,
+              HasSubstr(R"(esd_history_remaining_records{domain="security",partition="3"} 7)"));
   EXPECT_THAT(text, HasSubstr("esd_build_info{version=\"" + std::string(BuildVersion()) + "\"} 1"));
 }
 
 TEST(MetricsTest, ARemovedPartitionHasNoGaugesButKeepsItsCounter) {
   Metrics metrics;
   metrics.PartitionLag(kPartition).Set(42);
+  metrics.HistoryRemainingRecords(kPartition).Set(7);
   metrics.RestoreRecords(kPartition).Increment();
   metrics.RemovePartition(kPartition);
   metrics.RemovePartition(kPartition);
   const std::string text = metrics.Serialize();
   EXPECT_THAT(text, Not(HasSubstr("esd_partition_lag{")));
+  EXPECT_THAT(text, Not(HasSubstr("esd_history_remaining_records{")));
   EXPECT_THAT(text, HasSubstr("esd_restore_records_total{"));
 }
 

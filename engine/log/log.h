@@ -12,6 +12,9 @@
 //                             records
 //      events, snapshots, replies, dead letters, commands forwarded to other partitions
 //
+// Around it, any instance appends commands (CommandAppender) and reads events (LogReader), and
+// Membership says who processes what.
+//
 // `engine/log/kafka` implements it; tests/log/log_contract_test.cc says, by example, what an
 // implementation must do.
 #ifndef ESD_ENGINE_LOG_LOG_H_
@@ -63,15 +66,15 @@ struct InputRecord {
   std::vector<Header> headers;
 };
 
-// Commands of one partition, in offset order.
-struct CommandBatch {
+// Records of one partition of one topic, in offset order.
+struct RecordBatch {
   DomainPartition partition;
   std::vector<InputRecord> records;
 };
 
-// What Poll() returns; owns the memory that the records' views refer to.
-struct PolledCommands {
-  std::vector<CommandBatch> batches;  // at most one per partition, none empty
+// What WorkerLog::Poll() returns; owns the memory that the records' views refer to.
+struct PolledRecords {
+  std::vector<RecordBatch> batches;  // at most one per partition, none empty
   std::shared_ptr<void> memory;
 };
 
@@ -125,8 +128,9 @@ struct CommitResult {
   // Why it is not kCommitted, for the log.
   std::string reason;
   // With kCommitted, for each part in order: the offset behind the last record that was written to
-  // the partition's snapshot and reply topic; nothing when none was.
+  // the partition's event, snapshot and reply topic; nothing when none was.
   struct Written {
+    std::optional<Offset> event_end;
     std::optional<Offset> snapshot_end;
     std::optional<Offset> reply_end;
   };
@@ -157,7 +161,7 @@ class WorkerLog {
   // Returns what is waiting, as soon as anything is; nothing after `wait` or Wake(). Errors:
   // kUnavailable while the log can't be reached (it goes on by itself, call again), anything else
   // means that a partition can't be read on.
-  virtual absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) = 0;
+  virtual absl::StatusOr<PolledRecords> Poll(const PollLimits& limits, absl::Duration wait) = 0;
 
   // Makes the transaction durable, all or nothing. Bounded in time.
   virtual CommitResult Commit(const Transaction& transaction) = 0;
@@ -189,11 +193,72 @@ struct OpenedPartition {
   // there.
   Offset snapshot_begin, snapshot_end;
   Offset reply_begin, reply_end;
+  // Likewise for the events, for whoever wants to read them from the beginning.
+  Offset event_begin, event_end;
 };
 
 // What Replay() hands over: a few records at a time, in offset order. An error ends the replay.
 using ReplaySink =
     std::function<absl::Status(const std::vector<InputRecord>& records, Offset next)>;
+
+// Appends commands to the domains' command topics, as a producer outside does, and not within a
+// transaction. All functions may be called from any thread.
+class CommandAppender {
+ public:
+  // Where the command stands. Errors: kUnavailable and kResourceExhausted (too much waits to be
+  // sent) when nothing was written, nor will be; kInvalidArgument when it is larger than the topic
+  // takes; kUnknown when it may have been written or not.
+  using Done = std::function<void(absl::StatusOr<Offset>)>;
+
+  // Commands that wait are answered first; bounded in time.
+  virtual ~CommandAppender() = default;
+
+  // Makes the command durable: on all replicas, once, and behind those that were appended to the
+  // partition before. `done` is called exactly once, on a thread of the appender's own or within
+  // this call, after 10 s at the latest; it must return soon. `command.topic` is kCommand; what it
+  // refers to need not outlive the call.
+  virtual void Append(const std::string& domain, const OutputRecord& command, Done done) = 0;
+};
+
+// First offset that is still there, and the offset behind the last committed record.
+struct TopicBounds {
+  Offset begin, end;
+};
+
+// Reads committed records of one topic of one domain from any positions on, and goes on as more are
+// committed. For one thread, but for Wake().
+class LogReader {
+ public:
+  struct Batch {
+    PartitionId partition;
+    std::vector<InputRecord> records;  // in offset order; may be empty
+    // Where the partition is read on: behind the last record, and behind what holds no committed
+    // record for readers (the end of a transaction) as far as that was passed.
+    Offset next;
+  };
+  struct Polled {
+    std::vector<Batch> batches;    // at most one per partition
+    std::shared_ptr<void> memory;  // what the records' views refer to
+  };
+
+  virtual ~LogReader() = default;
+
+  // Starts to read the partition at `from`; at another position when it is read already.
+  virtual absl::Status Start(PartitionId partition, Offset from) = 0;
+
+  // Stops reading the partition: no later Poll() returns records of it. Nothing happens when it
+  // isn't read.
+  virtual void Stop(PartitionId partition) = 0;
+
+  // Returns what is there, or what partitions have come to without a record, as soon as anything
+  // is; nothing after `wait` or Wake(). Errors: kUnavailable while the log can't be reached (it
+  // goes on by itself, call again); kOutOfRange when a position isn't there (any more), for which
+  // the whole reader must be given up.
+  virtual absl::StatusOr<Polled> Poll(const PollLimits& limits, absl::Duration wait) = 0;
+
+  // Ends the Poll() that is under way, or the next one. Any thread.
+  virtual void Wake() = 0;
+};
 
 // Called when partitions come and go; on one thread, one call at a time.
 class MembershipListener {
@@ -216,7 +281,17 @@ class MembershipListener {
   virtual void OnFailed(const absl::Status& error) = 0;
 };
 
-// Which partitions this instance processes. Given and taken while it runs.
+// Who processes a partition.
+struct PartitionOwner {
+  std::string instance;
+  // Where its API is reached, `host:port`; empty when it serves none.
+  std::string address;
+  // Increases with each change of owner.
+  int64_t generation = 0;
+};
+
+// Which partitions this instance processes, given and taken while it runs, and who processes the
+// others.
 class Membership {
  public:
   virtual ~Membership() = default;
@@ -230,6 +305,15 @@ class Membership {
 
   // Whether this instance is a member now, be it without a partition. Any thread.
   virtual bool joined() const = 0;
+
+  // Whether nobody else can own this instance's partitions at this moment: its group has heard from
+  // it, and said so, less than a session timeout ago. False for a process that slept through the
+  // timeout, from its first instruction on. Any thread, quick.
+  virtual bool HoldsLease() const = 0;
+
+  // Who claimed the partition last and has not released it, be it this instance; nothing when
+  // nobody has. As far as known: a change is seen a moment later. Any thread, quick.
+  virtual std::optional<PartitionOwner> OwnerOf(const DomainPartition& partition) const = 0;
 };
 
 // An instance's connection to the log. All functions may be called from any thread.
@@ -265,6 +349,17 @@ class Log {
   // kOutOfRange when `from` is no longer or not yet there.
   virtual absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from,
                               Offset end, const ReplaySink& sink, std::stop_token stop) = 0;
+
+  // Opens an appender for all domains; it must be gone before the log.
+  virtual absl::StatusOr<std::unique_ptr<CommandAppender>> OpenAppender() = 0;
+
+  // Opens a reader of one topic; it must be gone before the log. A reader costs threads and
+  // connections: share them.
+  virtual absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& domain,
+                                                                Topic topic) = 0;
+
+  // The topic's bounds as of now. Errors: kUnavailable.
+  virtual absl::StatusOr<TopicBounds> Bounds(const DomainPartition& partition, Topic topic) = 0;
 
   virtual Membership& membership() = 0;
 };

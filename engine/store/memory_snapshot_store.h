@@ -8,10 +8,12 @@
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,6 +37,20 @@ class MemorySnapshotStore : public SnapshotStore {
   absl::Status Apply(const std::vector<StoreUpdate>& updates) override;
   absl::Status DropPartition(const DomainPartition& partition) override;
 
+  absl::StatusOr<std::vector<KeyedSnapshot>> ListSnapshots(const DomainPartition& partition,
+                                                           std::string_view prefix,
+                                                           std::string_view after,
+                                                           size_t limit) const override;
+  absl::StatusOr<std::vector<VersionedEvent>> ListEvents(const DomainPartition& partition,
+                                                         std::string_view key, Version from,
+                                                         size_t limit,
+                                                         size_t max_bytes) const override;
+  absl::StatusOr<std::optional<Offset>> GetHistoryOffset(
+      const DomainPartition& partition) const override;
+  absl::Status UpdateHistory(const DomainPartition& partition,
+                             const std::vector<StoreUpdate::Event>& events, Offset next) override;
+  absl::Status DropHistory() override;
+
   // The aggregates of the partition, by key.
   std::map<std::string, esd::v1::StoredSnapshot> Snapshots(const DomainPartition& partition) const;
 
@@ -43,7 +59,11 @@ class MemorySnapshotStore : public SnapshotStore {
     std::map<std::string, esd::v1::StoredSnapshot> snapshots;
     std::map<std::pair<std::string, std::string>, esd::v1::StoredOutcome> outcomes;
     std::optional<esd::v1::StoredCheckpoint> checkpoint;
+    std::map<std::pair<std::string, Version>, std::string> events;  // serialized StoredEvents
+    std::optional<Offset> history_offset;
   };
+
+  static void Add(const std::vector<StoreUpdate::Event>& events, Contents* contents);
 
   const absl::Duration outcome_retention_;
   const std::function<absl::Time()> now_;

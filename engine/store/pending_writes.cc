@@ -4,17 +4,12 @@
 
 #include <optional>
 
+#include "engine/base/string_view.h"
+
 namespace esd {
 
-namespace {
-
-// Debian's Abseil has a string_view of its own.
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
-}  // namespace
-
 absl::StatusOr<const Aggregate*> PendingWrites::Load(std::string_view key) {
-  if (const auto it = aggregates_.find(View(key)); it != aggregates_.end())
+  if (const auto it = aggregates_.find(ToAbsl(key)); it != aggregates_.end())
     return &it->second->aggregate;
   auto stored = store_->GetSnapshot(partition_, key);
   if (!stored.ok()) return std::move(stored).status();
@@ -33,7 +28,7 @@ absl::StatusOr<const Aggregate*> PendingWrites::Load(std::string_view key) {
 }
 
 void PendingWrites::Update(std::string_view key, Aggregate aggregate) {
-  Entry& entry = *aggregates_.find(View(key))->second;
+  Entry& entry = *aggregates_.find(ToAbsl(key))->second;
   entry.aggregate = std::move(aggregate);
   if (!entry.updated) updated_.emplace_back(key, &entry);
   entry.updated = true;

@@ -1,9 +1,12 @@
 // The snapshot store on RocksDB: one database per instance, a column family per kind of data.
 //
-//   auto opened = esd::OpenRocksdbStore({.directory = "/var/lib/esd", .source_id =
-//   "cluster/group/prefix"}); if (!opened.ok()) return opened.status(); if
-//   (!opened->wiped_because.empty()) LOG(WARNING) << opened->wiped_because; auto snapshot =
-//   opened->store->GetSnapshot({"security", esd::PartitionId{3}}, "foo@bar.com");
+//   esd::RocksdbStoreOptions options;
+//   options.directory = "/var/lib/esd";
+//   options.source_id = "cluster/group/prefix";
+//   auto opened = esd::OpenRocksdbStore(options);
+//   if (!opened.ok()) return opened.status();
+//   if (!opened->wiped_because.empty()) LOG(WARNING) << opened->wiped_because;
+//   auto snapshot = opened->store->GetSnapshot({"security", esd::PartitionId{3}}, "foo@bar.com");
 //
 // Keys start with the partition, so that a partition can be dropped as a range. Write batches go
 // through the write-ahead log but are not synced: with Kafka the changelog is the truth, a `kill

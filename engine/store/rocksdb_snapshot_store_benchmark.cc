@@ -4,7 +4,7 @@
 //
 // The bare side reads into a pinned slice and writes a ready batch of the same keys and values to
 // one column family; the store's side also makes the keys, parses the message, and writes the
-// checkpoint.
+// checkpoint. BM_ApplyWithEvents alone compares with the store itself: what the history adds.
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 #include <benchmark/benchmark.h>
@@ -15,9 +15,11 @@
 #include <rocksdb/write_batch.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -232,6 +234,44 @@ void BM_Apply(benchmark::State& state) {
       });
 }
 BENCHMARK(BM_Apply)->Arg(1)->Arg(100)->Arg(10'000)->UseManualTime();
+
+std::string EventValue() {
+  esd::v1::StoredEvent event;
+  event.set_value(R"({"type":"UserNameChangedEvent","event":{"email":"user12345@example.org",)"
+                  R"("name":"Alexandra","version":12}})");
+  event.set_id("3:1234567:0");
+  event.set_type("UserNameChangedEvent");
+  event.set_time_ms(1'700'000'000'000);
+  event.set_causation_id("3:1234567");
+  event.set_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  return event.SerializeAsString();
+}
+
+// An update with an event for each snapshot, as commands of aggregates in no order make it, next to
+// the same one without the events.
+void BM_ApplyWithEvents(benchmark::State& state) {
+  Pair pair;
+  const int64_t size = state.range(0);
+  std::vector<int64_t> order;
+  for (int64_t i = 0; i < size; ++i) order.push_back(i * (kAggregates / size));
+  std::shuffle(order.begin(), order.end(), std::mt19937(1));
+  StoreUpdate update{.partition = kPartition, .snapshots = {}, .outcomes = {}, .checkpoint = {}};
+  for (const int64_t i : order) update.snapshots.push_back({Key(i), Value(i)});
+  const std::vector<StoreUpdate> without = {update};
+  for (const int64_t i : order) update.events.push_back({Key(i), Version{0}, EventValue()});
+  update.history_offset = Offset{0};
+  std::vector<StoreUpdate> with = {update};
+  Compare(
+      state, size,
+      [&] {
+        if (!pair.store().Apply(with).ok()) abort();
+      },
+      [&] {
+        for (StoreUpdate::Event& event : with[0].events) event.version = Next(event.version);
+        if (!pair.store().Apply(without).ok()) abort();
+      });
+}
+BENCHMARK(BM_ApplyWithEvents)->Arg(1)->Arg(100)->Arg(10'000)->UseManualTime();
 
 }  // namespace
 }  // namespace esd

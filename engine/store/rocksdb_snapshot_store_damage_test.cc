@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/store/rocksdb_snapshot_store_test.h"
+#include "engine/store/snapshot_store_keys.h"
 
 namespace esd {
 namespace {
@@ -20,6 +21,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 const DomainPartition kPartition = In("security", 3);
+const DomainPartition kRebuilt = In("security", 4);
 constexpr int kKeys = 2000;
 constexpr char kPersonal[] = "foo@bar.com";
 
@@ -278,6 +280,43 @@ TEST_F(DamagedStore, AValueThatIsNoMessageIsDataLoss) {
               AllOf(HasSubstr("DATA_LOSS"), Not(HasSubstr(kPersonal))));
 }
 
+TEST_F(DamagedStore, AnEventThatIsNoMessageIsDataLoss) {
+  ASSERT_EQ(Open(), "");
+  ASSERT_TRUE(
+      store().UpdateHistory(kPartition, {{Key(0), Version{0}, "\xff\xff"}}, Offset{1}).ok());
+  EXPECT_THAT(Events(store(), kPartition, Key(0)),
+              AllOf(HasSubstr("DATA_LOSS"), HasSubstr("history"), Not(HasSubstr(kPersonal))));
+}
+
+TEST_F(DamagedStore, AListThatMeetsAValueThatIsNoMessageIsDataLoss) {
+  ASSERT_EQ(Open(), "");
+  StoreUpdate update = Update(kPartition).At(kKeys);
+  update.snapshots.push_back({Key(1), "\xff\xff"});
+  ASSERT_TRUE(store().Apply({update}).ok());
+  EXPECT_TRUE(absl::IsDataLoss(store().ListSnapshots(kPartition, "", "", 10).status()));
+  EXPECT_TRUE(store().ListSnapshots(kPartition, "", "", 1).ok());
+}
+
+// What no opening meets: keys and progress that are not the store's.
+TEST_F(DamagedStore, AHistoryWithForeignEntriesIsDataLoss) {
+  WithRawDatabase(DatabasePath(), [](rocksdb::DB* db, const auto& families) {
+    StoreKeys keys(kPartition);
+    const std::string progress(keys.Partition());
+    const std::string event = std::string(keys.Events(Key(0))) + "1234567";
+    for (rocksdb::ColumnFamilyHandle* family : families) {
+      if (family->GetName() != "history") continue;
+      const rocksdb::Status s = db->Put({}, family, progress, "1234567");
+      return s.ok() ? db->Put({}, family, event, "") : s;
+    }
+    return rocksdb::Status::NotFound("no family for the history");
+  });
+  ASSERT_EQ(Open(), "");
+  EXPECT_THAT(HistoryOffset(store(), kPartition), HasSubstr("DATA_LOSS"));
+  EXPECT_THAT(Events(store(), kPartition, Key(0)),
+              AllOf(HasSubstr("DATA_LOSS"), Not(HasSubstr(kPersonal))));
+  EXPECT_EQ(Snapshot(store(), kPartition, Key(7)), absl::StrCat("7:", RandomText(7)));
+}
+
 // ---- Broken log ----
 
 // The log that holds the last updates: written here, as SetUp leaves an empty one.
@@ -289,10 +328,14 @@ class DamagedLog : public DamagedStore {
     DamagedStore::SetUp();
     ASSERT_EQ(Open(), "");
     for (int i = 0; i < kLogged; ++i) {
+      ASSERT_TRUE(
+          store().UpdateHistory(kRebuilt, {Happened("k", i, RandomText(i))}, Offset{i + 1}).ok());
       ASSERT_TRUE(store()
                       .Apply({Update(kPartition)
                                   .Put(absl::StrCat("logged", i), i, RandomText(i))
                                   .Record("k", absl::StrCat(i), "r", absl::UnixEpoch())
+                                  .Happened("k", i, RandomText(i))
+                                  .HistoryUpTo(i + 1)
                                   .At(kKeys + i)})
                       .ok());
     }
@@ -317,7 +360,12 @@ class DamagedLog : public DamagedStore {
       const bool there = kKeys + i <= *checkpoint;
       ASSERT_EQ(Snapshot(store(), kPartition, absl::StrCat("logged", i)) != "none", there) << i;
       ASSERT_EQ(Outcome(store(), kPartition, "k", absl::StrCat(i)) != "none", there) << i;
+      ASSERT_EQ(Events(store(), kPartition, "k", i, 1) != "", there) << i;
     }
+    ASSERT_EQ(HistoryOffset(store(), kPartition), absl::StrCat(*checkpoint - kKeys + 1));
+    const auto rebuilt = store().GetHistoryOffset(kRebuilt);
+    ASSERT_EQ(store().ListEvents(kRebuilt, "k", Version{0}, kLogged, size_t{1} << 20)->size(),
+              static_cast<size_t>((*rebuilt)->value()));
   }
 };
 
@@ -350,9 +398,14 @@ TEST_F(DamagedLog, AtItsEndBringsBackTheConsistentPointBeforeTheDamage) {
                     .Apply({Update(kPartition)
                                 .Put(absl::StrCat("logged", kLogged - 1), 0, "s")
                                 .Record("k", absl::StrCat(kLogged - 1), "r", absl::UnixEpoch())
+                                .Happened("k", kLogged - 1, "e")
+                                .HistoryUpTo(kLogged + cut)
                                 .At(kKeys + kLogged - 1 + cut)})
                     .ok());
-    ASSERT_TRUE(store().Apply({Update(kPartition).At(kKeys + kLogged + cut)}).ok());
+    ASSERT_TRUE(
+        store()
+            .Apply({Update(kPartition).HistoryUpTo(kLogged + 1 + cut).At(kKeys + kLogged + cut)})
+            .ok());
     Close();
   }
 }
@@ -361,7 +414,7 @@ TEST_F(DamagedLog, AtItsEndBringsBackTheConsistentPointBeforeTheDamage) {
 // them still need.
 class DamagedLogs : public DamagedStore {
  protected:
-  static constexpr int kUpdates = 6000;
+  static constexpr int kUpdates = 4000;
 
   void SetUp() override {
     options().memory_bytes = 1;  // the least
@@ -371,7 +424,12 @@ class DamagedLogs : public DamagedStore {
       const std::string key = absl::StrCat("logged", i);
       Update update(kPartition);
       update.Put(key, i, std::string(1000, 'x')).Record("k", key, "r", absl::UnixEpoch());
+      update.Happened(key, 0, "live");
       ASSERT_TRUE(store().Apply({update.At(kKeys + i)}).ok());
+      ASSERT_TRUE(
+          store()
+              .UpdateHistory(kPartition, {Happened("old", i, std::string(500, 'x'))}, Offset{i + 1})
+              .ok());
       // A drop makes RocksDB take note of all full logs: from then on it notices when one is gone.
       // What only a person can do before that, remove a full log while nothing else is damaged, is
       // not looked for.
@@ -405,8 +463,55 @@ class DamagedLogs : public DamagedStore {
       const bool there = kKeys + i <= (*checkpoint)->command_offset();
       EXPECT_EQ(Snapshot(store(), kPartition, key) != "none", there) << key;
       EXPECT_EQ(Outcome(store(), kPartition, "k", key) != "none", there) << key;
+      EXPECT_EQ(Events(store(), kPartition, key) != "", there) << key;
     }
+    ExpectHistoryUpToItsProgress();
     return false;
+  }
+
+  void ExpectHistoryUpToItsProgress() {
+    const auto progress = store().GetHistoryOffset(kPartition);
+    const auto events =
+        store().ListEvents(kPartition, "old", Version{0}, kUpdates + 1, size_t{100} << 20);
+    ASSERT_TRUE(progress.ok() && events.ok());
+    EXPECT_EQ(static_cast<int64_t>(events->size()), progress->value_or(Offset{0}).value());
+  }
+
+  // Puts all data into files of the last level and the newest progress into one of the first, from
+  // where the space of dropped data isn't freed at once.
+  void Compact() {
+    WithRawDatabase(DatabasePath(), [](rocksdb::DB* db, const auto& families) {
+      rocksdb::Status s;
+      for (rocksdb::ColumnFamilyHandle* family : families) {
+        if (s.ok()) s = db->CompactRange({}, family, nullptr, nullptr);
+      }
+      return s;
+    });
+    ASSERT_EQ(Open(), "");
+    ASSERT_TRUE(store().UpdateHistory(kPartition, {}, Offset{kUpdates}).ok());
+    ASSERT_EQ(Reopen(), "");
+  }
+
+  uintmax_t BytesOfTables() const {
+    uintmax_t bytes = 0;
+    for (const std::string& table : Files("", ".sst")) bytes += std::filesystem::file_size(table);
+    return bytes;
+  }
+
+  // Opens again without what was logged since; `sizes` are those of before.
+  std::string ReopenWithoutLog(const std::map<std::string, uintmax_t>& sizes) {
+    Close();
+    for (const std::string& log : Files("", ".log")) {
+      const auto size = sizes.find(log);
+      std::filesystem::resize_file(log, size == sizes.end() ? 0 : size->second);
+    }
+    return Open();
+  }
+
+  std::map<std::string, uintmax_t> LogSizes() const {
+    std::map<std::string, uintmax_t> sizes;
+    for (const std::string& log : Files("", ".log")) sizes[log] = std::filesystem::file_size(log);
+    return sizes;
   }
 };
 
@@ -436,27 +541,16 @@ TEST_F(DamagedLogs, AnyOfThemNeverLeavesFamiliesAtDifferentPoints) {
 
 // Removed files are gone at once, but what a log says may be lost with the power.
 TEST_F(DamagedLogs, LostRightAfterADropLeaveNoCheckpointWithoutItsData) {
-  WithRawDatabase(DatabasePath(), [](rocksdb::DB* db, const auto& families) {
-    rocksdb::Status s;
-    for (rocksdb::ColumnFamilyHandle* family : families) {
-      if (s.ok()) s = db->CompactRange({}, family, nullptr, nullptr);
-    }
-    return s;
-  });
-  ASSERT_EQ(Open(), "");
-  std::map<std::string, uintmax_t> sizes;
-  for (const std::string& log : Files("", ".log")) sizes[log] = std::filesystem::file_size(log);
-  const size_t tables = Files("", ".sst").size();
+  Compact();
+  const std::map<std::string, uintmax_t> sizes = LogSizes();
+  const uintmax_t bytes = BytesOfTables();
   ASSERT_TRUE(store().DropPartition(kPartition).ok());
-  EXPECT_LT(Files("", ".sst").size(), tables) << "the space of a dropped partition is not freed";
-  Close();
-  for (const std::string& log : Files("", ".log")) {
-    std::filesystem::resize_file(log, sizes[log]);  // empty, of a log that is new
-  }
-  Open();  // wiped is fine: the lost logs may have been synced
+  EXPECT_LT(BytesOfTables(), bytes / 10) << "the space of a dropped partition is not freed";
+  ReopenWithoutLog(sizes);  // wiped is fine: the lost logs may have been synced
   const bool dropped = Checkpoint(store(), kPartition) == "none";
   EXPECT_EQ(Snapshot(store(), kPartition, Key(0)) == "none", dropped);
   EXPECT_EQ(Outcome(store(), kPartition, "k", "logged0") == "none", dropped);
+  ExpectHistoryUpToItsProgress();
 }
 
 // ---- Nothing may be wiped ----

@@ -4,6 +4,10 @@
 //   partition   <domain, length-prefixed> <partition, 4 bytes>     also the key of its checkpoint
 //   snapshot    partition <aggregate key>
 //   outcome     partition <aggregate key, length-prefixed> <command id>
+//   event       partition <aggregate key, length-prefixed> <version, 8 bytes>
+//
+// Events are in the family `history`, and how far it has come as well, under the partition itself:
+// every event's key is longer than that.
 //
 // Numbers are big-endian, so that bytes order as numbers do. Every part but the last has a known
 // length: no two different names have the same bytes, whatever bytes are in them.
@@ -12,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +26,23 @@ namespace esd {
 
 inline void AppendBigEndian32(uint32_t value, std::string* out) {
   for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
+}
+
+inline void AppendBigEndian64(uint64_t value, std::string* out) {
+  AppendBigEndian32(static_cast<uint32_t>(value >> 32), out);
+  AppendBigEndian32(static_cast<uint32_t>(value), out);
+}
+
+inline uint64_t ParseBigEndian(std::string_view bytes) {
+  uint64_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
+  return value;
+}
+
+// The inverse; nothing when it isn't 8 bytes.
+inline std::optional<uint64_t> ParseBigEndian64(std::string_view bytes) {
+  if (bytes.size() != sizeof(uint64_t)) return std::nullopt;
+  return ParseBigEndian(bytes);
 }
 
 inline void AppendLengthPrefixed(std::string_view part, std::string* out) {
@@ -43,7 +65,8 @@ class StoreKeys {
     prefix_size_ = buffer_.size();
   }
 
-  // First key that the partition can have, and the key of its checkpoint.
+  // First key that the partition can have, and the key of its checkpoint and of the history's
+  // progress.
   std::string_view Partition() {
     buffer_.resize(prefix_size_);
     return buffer_;
@@ -62,10 +85,41 @@ class StoreKeys {
     return buffer_;
   }
 
+  // What the keys of all events of the aggregate begin with.
+  std::string_view Events(std::string_view key) {
+    buffer_.resize(prefix_size_);
+    AppendLengthPrefixed(key, &buffer_);
+    return buffer_;
+  }
+
+  // `version` is not negative: they wouldn't be in order.
+  std::string_view Event(std::string_view key, Version version) {
+    Events(key);
+    AppendBigEndian64(static_cast<uint64_t>(version.value()), &buffer_);
+    return buffer_;
+  }
+
  private:
   std::string buffer_;
   size_t prefix_size_;
 };
+
+// First string behind all that begin with `prefix`, which is not empty and has a byte below 0xff.
+inline std::string PrefixEnd(std::string_view prefix) {
+  while (static_cast<unsigned char>(prefix.back()) == 0xff) prefix.remove_suffix(1);
+  std::string end(prefix);
+  end.back() = static_cast<char>(end.back() + 1);
+  return end;
+}
+
+// How many bytes at the beginning of a key name its partition; nothing when none of this store's
+// keys begins so.
+inline std::optional<size_t> PartitionSize(std::string_view key) {
+  if (key.size() < 2 * sizeof(uint32_t)) return std::nullopt;
+  const uint64_t domain_size = ParseBigEndian(key.substr(0, sizeof(uint32_t)));
+  if (key.size() - 2 * sizeof(uint32_t) < domain_size) return std::nullopt;
+  return domain_size + 2 * sizeof(uint32_t);
+}
 
 // First key behind all keys of the partition.
 inline std::string PartitionEnd(const DomainPartition& partition) {

@@ -41,6 +41,12 @@ absl::Status CheckCommandId(std::string_view id) {
   return absl::OkStatus();
 }
 
+// The value of the header kRequestIdHeader, when it is one that can be answered.
+std::string_view RequestIdIn(const Header& header) {
+  const std::string_view value = header.value.value_or("");
+  return value.size() <= kMaxRequestIdBytes ? value : std::string_view();
+}
+
 absl::Status ReadHeader(const Header& header, Command* command, ContentType* content_type) {
   const std::string_view value = header.value.value_or("");
   if (header.name == kCommandIdHeader) {
@@ -48,6 +54,7 @@ absl::Status ReadHeader(const Header& header, Command* command, ContentType* con
     return CheckCommandId(value);
   }
   if (header.name == kTraceparentHeader) command->traceparent = value;
+  if (header.name == kRequestIdHeader) command->request_id = RequestIdIn(header);
   if (header.name == kExpectedVersionHeader) {
     int64_t version = 0;
     if (!absl::SimpleAtoi(View(value), &version) || version < kNoVersion.value()) {
@@ -66,6 +73,14 @@ absl::Status ReadHeader(const Header& header, Command* command, ContentType* con
 }
 
 }  // namespace
+
+std::string_view RequestIdOf(const InputRecord& record) {
+  std::string_view id;
+  for (const Header& header : record.headers) {
+    if (header.name == kRequestIdHeader) id = RequestIdIn(header);
+  }
+  return id;
+}
 
 absl::StatusOr<Command> CommandDecoder::Decode(const InputRecord& record) {
   if (!record.key)

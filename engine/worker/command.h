@@ -24,6 +24,10 @@ inline constexpr std::string_view kExpectedVersionHeader = "esd-expected-version
 inline constexpr std::string_view kTraceparentHeader = "traceparent";
 inline constexpr std::string_view kContentTypeHeader = "content-type";  // in any case
 inline constexpr size_t kMaxCommandIdBytes = 256;
+// Set by an instance that waits for the command's outcome: random, and known to it alone. Nothing
+// is written because of it, and one that is empty or too long is as good as none.
+inline constexpr std::string_view kRequestIdHeader = "esd-request-id";
+inline constexpr size_t kMaxRequestIdBytes = 64;
 
 // Valid as long as the record and the decoder's message it refers to.
 struct Command {
@@ -35,8 +39,12 @@ struct Command {
   // The version that the aggregate must have; kNoVersion: it must not exist yet.
   std::optional<Version> expected_version;
   std::string_view traceparent;
-  uint64_t fingerprint = 0;  // of the payload; only with a command id
+  std::string_view request_id;  // empty: nobody waits
+  uint64_t fingerprint = 0;     // of the payload; only with a command id
 };
+
+// The request id of a command that may not even be decodable; empty when nobody waits for it.
+std::string_view RequestIdOf(const InputRecord& record);
 
 // Decodes one domain's command records. For one thread.
 class CommandDecoder {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/murmur2.h"
+#include "engine/worker/event.h"
 #include "engine/worker/reply.h"
 
 namespace esd {
@@ -26,7 +27,13 @@ absl::Status CheckSize(std::string_view what, size_t bytes, size_t limit) {
 
 CommandResult Result(const InputRecord& record, Effect effect, std::string_view type,
                      std::string reason = "") {
-  return {record.offset, record.timestamp_ms, effect, type, std::move(reason)};
+  CommandResult result;
+  result.offset = record.offset;
+  result.timestamp_ms = record.timestamp_ms;
+  result.effect = effect;
+  result.type = type;
+  result.reason = std::move(reason);
+  return result;
 }
 
 std::vector<OutputRecord::OwnedHeader> CopyHeaders(const InputRecord& record) {
@@ -141,7 +148,8 @@ absl::StatusOr<PartitionProcessor::Decision> PartitionProcessor::Evolve(const Co
     codec_->EncodeEvent(*event, &decision.events.emplace_back());
   }
   // An accepted command without an id whose events tell everything costs no reply.
-  if (!command.command_id.empty() || events.empty()) {
+  decision.reply_is_due = !command.command_id.empty() || events.empty();
+  if (decision.reply_is_due || !command.request_id.empty()) {
     const std::string id =
         command.command_id.empty() ? PositionOf(*command.record) : std::string(command.command_id);
     decision.reply = AcceptedReply(id, decision.after.version, decision.events);
@@ -165,6 +173,8 @@ absl::Status PartitionProcessor::CheckSizes(const Command& command,
     if (absl::Status status = CheckSize("snapshot", bytes, options_.limits.snapshot); !status.ok())
       return status;
   }
+  // What becomes of a command doesn't depend on whether somebody waits for it.
+  if (!decision.reply_is_due) return absl::OkStatus();
   return CheckSize("reply", decision.reply.size() + shared, options_.limits.reply);
 }
 
@@ -176,8 +186,8 @@ void PartitionProcessor::Stage(const Command& command, Decision decision) {
                Version{first + static_cast<int64_t>(i)});
   }
   if (decision.after.state != nullptr) pending_.Update(command.key, std::move(decision.after));
-  if (!decision.reply.empty()) StageReply(command, std::move(decision.reply), /*is_outcome=*/true);
-  batch_.results.push_back(Result(*command.record, Effect::kAccepted, command.type));
+  AddResult(command, Effect::kAccepted, "", decision.reply, command.record->offset);
+  if (decision.reply_is_due) StageReply(command, std::move(decision.reply), /*is_outcome=*/true);
 }
 
 void PartitionProcessor::StageEvent(const Command& command, std::string_view type,
@@ -185,17 +195,16 @@ void PartitionProcessor::StageEvent(const Command& command, std::string_view typ
   const std::string position = PositionOf(*command.record);
   OutputRecord record{
       Topic::kEvent, options_.partition.partition, std::string(command.key), std::move(event), {}};
-  // CloudEvents 1.0, Kafka protocol binding, binary content mode.
   record.headers.reserve(10);
   record.headers.push_back({"ce_specversion", "1.0"});
-  record.headers.push_back({"ce_id", absl::StrCat(position, ":", index)});
-  record.headers.push_back({"ce_type", std::string(type)});
+  record.headers.push_back({kEventIdHeader, absl::StrCat(position, ":", index)});
+  record.headers.push_back({kEventTypeHeader, std::string(type)});
   record.headers.push_back({"ce_source", event_source_});
   record.headers.push_back({"ce_subject", std::string(command.key)});
-  record.headers.push_back({"ce_time", now_text_});
+  record.headers.push_back({kEventTimeHeader, now_text_});
   record.headers.push_back({"content-type", "application/json"});
-  record.headers.push_back({"esd-version", absl::StrCat(version.value())});
-  record.headers.push_back({"esd-causation-id", command.command_id.empty()
+  record.headers.push_back({kEventVersionHeader, absl::StrCat(version.value())});
+  record.headers.push_back({kCausationIdHeader, command.command_id.empty()
                                                     ? position
                                                     : std::string(command.command_id)});
   if (!command.traceparent.empty())
@@ -207,16 +216,18 @@ void PartitionProcessor::StageRejection(const Command& command, const absl::Stat
                                         Version version) {
   const std::string id =
       command.command_id.empty() ? PositionOf(*command.record) : std::string(command.command_id);
-  StageReply(command, RejectedReply(id, reason, version), /*is_outcome=*/true);
-  batch_.results.push_back(
-      Result(*command.record, Effect::kRejected, command.type, ReasonOf(reason)));
+  std::string reply = RejectedReply(id, reason, version);
+  AddResult(command, Effect::kRejected, ReasonOf(reason), reply, command.record->offset);
+  StageReply(command, std::move(reply), /*is_outcome=*/true);
 }
 
 void PartitionProcessor::StageRepetition(const Command& command,
                                          const esd::v1::StoredOutcome& earlier) {
+  const std::optional<Offset> first =
+      earlier.has_command_offset() ? std::optional(Offset{earlier.command_offset()}) : std::nullopt;
+  AddResult(command, Effect::kDuplicate, "", earlier.reply(), first);
   StageReply(command, earlier.reply(), /*is_outcome=*/false);
   batch_.part.records.back().headers.push_back({kReplayedHeader, "true"});
-  batch_.results.push_back(Result(*command.record, Effect::kDuplicate, command.type));
 }
 
 void PartitionProcessor::StageReuse(const Command& command, Version version) {
@@ -224,9 +235,20 @@ void PartitionProcessor::StageReuse(const Command& command, Version version) {
       Reject(absl::StatusCode::kInvalidArgument, "COMMAND_ID_REUSED",
              "another command with this id and another payload was processed before: use a new id "
              "for a new command");
-  StageReply(command, RejectedReply(command.command_id, reused, version), /*is_outcome=*/false);
-  batch_.results.push_back(
-      Result(*command.record, Effect::kRejected, command.type, ReasonOf(reused)));
+  std::string reply = RejectedReply(command.command_id, reused, version);
+  AddResult(command, Effect::kRejected, ReasonOf(reused), reply, command.record->offset);
+  StageReply(command, std::move(reply), /*is_outcome=*/false);
+}
+
+void PartitionProcessor::AddResult(const Command& command, Effect effect, std::string reason,
+                                   std::string_view reply, std::optional<Offset> answered_offset) {
+  CommandResult result = Result(*command.record, effect, command.type, std::move(reason));
+  if (!command.request_id.empty()) {
+    result.request_id = command.request_id;
+    result.reply = std::string(reply);
+    result.answered_offset = answered_offset;
+  }
+  batch_.results.push_back(std::move(result));
 }
 
 void PartitionProcessor::StageReply(const Command& command, std::string reply, bool is_outcome) {
@@ -243,6 +265,7 @@ void PartitionProcessor::StageReply(const Command& command, std::string reply, b
     outcome.set_reply(*record.value);
     outcome.set_fingerprint(command.fingerprint);
     outcome.set_recorded_ms(absl::ToUnixMillis(now_));
+    outcome.set_command_offset(command.record->offset.value());
     pending_.AddOutcome(command.key, command.command_id, std::move(outcome));
   }
   batch_.part.records.push_back(std::move(record));
@@ -260,13 +283,20 @@ void PartitionProcessor::StageDeadLetter(const InputRecord& record, const absl::
       {"esd-source-partition", absl::StrCat(options_.partition.partition.value())});
   letter.headers.push_back({"esd-source-offset", absl::StrCat(record.offset.value())});
   batch_.part.records.push_back(std::move(letter));
-  batch_.results.push_back(Result(record, Effect::kDeadLetter, "", ReasonOf(reason)));
+  CommandResult result = Result(record, Effect::kDeadLetter, "", ReasonOf(reason));
+  result.request_id = RequestIdOf(record);
+  if (!result.request_id.empty()) {
+    result.reply = std::string(reason.message());
+    result.answered_offset = record.offset;
+  }
+  batch_.results.push_back(std::move(result));
 }
 
 void PartitionProcessor::StageForward(const Command& command, PartitionId home) {
   batch_.part.records.push_back({Topic::kCommand, home, std::string(command.key),
                                  std::string(*command.record->value),
                                  CopyHeaders(*command.record)});
+  // Whoever waits is answered by the copy, which has the request id too.
   batch_.results.push_back(Result(*command.record, Effect::kForwarded, command.type));
 }
 

@@ -33,6 +33,13 @@ struct CommandResult {
   Effect effect = Effect::kAccepted;
   std::string_view type;  // `RegisterUserCommand`; empty when it could not be decoded
   std::string reason;     // of a rejection or a dead letter
+  // The rest is only there when somebody waits for the command.
+  std::string_view request_id;  // see kRequestIdHeader; a view of the command's record
+  // The reply's value, whether or not it is written; of a dead letter its message.
+  std::string reply;
+  // The command that the reply is about: of a duplicate the first one; nothing when that isn't
+  // known.
+  std::optional<Offset> answered_offset;
 };
 
 // The largest records that the domain's topics take, in bytes, and the largest command that is
@@ -84,7 +91,8 @@ class PartitionProcessor {
     std::vector<std::string_view> event_types;
     std::vector<std::string> events;  // JSON envelopes
     Aggregate after;                  // without state when there is no event
-    std::string reply;                // empty: none is due
+    std::string reply;                // empty: neither due nor waited for
+    bool reply_is_due = false;        // it is written, and not only told to whoever waits
   };
 
   // Stages of Process(), in order. The errors of Decide() and Evolve() are rejections.
@@ -106,6 +114,9 @@ class PartitionProcessor {
   void StageEvent(const Command& command, std::string_view type, std::string event, size_t index,
                   Version version);
   void StageReply(const Command& command, std::string reply, bool is_outcome);
+  // Adds the result of a command that `reply` answers.
+  void AddResult(const Command& command, Effect effect, std::string reason, std::string_view reply,
+                 std::optional<Offset> answered_offset);
   std::string PositionOf(const InputRecord& record) const;  // `<partition>:<offset>`
   void SetTime(absl::Time now);
 

@@ -22,6 +22,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
@@ -77,7 +78,9 @@ class PartitionProcessorTest : public ::testing::Test {
 
   void Commit() {
     batch_ = processor_->Finish();
-    StoreUpdate update{partition_, {}, batch_.outcomes, {}};
+    StoreUpdate update;
+    update.partition = partition_;
+    update.outcomes = batch_.outcomes;
     for (const OutputRecord& record : batch_.part.records) {
       if (record.topic == Topic::kSnapshot)
         update.snapshots.push_back({*record.key, *record.value});
@@ -207,7 +210,7 @@ TEST_F(PartitionProcessorTest, ADomainsNoIsAReplyWithTheVersion) {
   EXPECT_THAT(
       Written(Topic::kReply)[0],
       AllOf(HasSubstr(R"("status":"REJECTED","code":"NOT_FOUND","reason":"USER_NOT_FOUND")"),
-            ::testing::Not(HasSubstr("version"))));
+            Not(HasSubstr("version"))));
   EXPECT_THAT(Written(Topic::kReply)[1],
               AllOf(HasSubstr(R"("commandId":"again","status":"REJECTED","code":"ALREADY_EXISTS")"),
                     HasSubstr(R"("version":0})")));
@@ -341,7 +344,7 @@ TEST_F(PartitionProcessorTest, PoisonIsPutAsideWholeAndBlocksNothing) {
     EXPECT_THAT(
         HeadersOf(Topic::kDeadLetter)[0],
         AllOf(Contains(Pair("esd-error-reason", poison.reason)),
-              Contains(Pair("esd-error-message", ::testing::Not(IsEmpty()))),
+              Contains(Pair("esd-error-message", Not(IsEmpty()))),
               Contains(Pair("esd-source-topic", "security-command")),
               Contains(Pair("esd-source-partition", absl::StrCat(partition_.partition.value()))),
               Contains(Pair("esd-source-offset", absl::StrCat(offset.value())))));
@@ -403,6 +406,136 @@ TEST_F(PartitionProcessorTest, EveryCommandIsCountedOnceWithItsEffect) {
   for (const CommandResult& result : batch_.results) effects.push_back(result.effect);
   EXPECT_THAT(effects, ElementsAre(Effect::kAccepted, Effect::kRejected, Effect::kDuplicate,
                                    Effect::kDeadLetter));
+}
+
+// --- whoever waits for a command
+
+// Nothing is written because somebody waits.
+TEST_F(PartitionProcessorTest,
+       WhoeverWaitsForACommandWithoutAnIdIsToldItsEventsAndNothingIsWritten) {
+  Send(Register(kFoo, "Alex"), {{"esd-request-id", "r1"}});
+  Commit();
+  EXPECT_THAT(Written(Topic::kReply), IsEmpty());
+  EXPECT_THAT(batch_.outcomes, IsEmpty());
+  EXPECT_THAT(HeadersOf(Topic::kEvent)[0], Not(Contains(Pair(testing::_, "r1"))));
+  ASSERT_THAT(batch_.results, SizeIs(1));
+  EXPECT_EQ(batch_.results[0].request_id, "r1");
+  EXPECT_EQ(batch_.results[0].answered_offset, Offset{100});
+  EXPECT_EQ(
+      batch_.results[0].reply,
+      absl::StrCat(
+          R"({"commandId":")", partition_.partition.value(),
+          R"(:100","status":"ACCEPTED","version":0,"events":[)"
+          R"({"type":"UserRegisteredEvent","event":{"email":"foo@bar.com","name":"Alex","version":0}}]})"));
+}
+
+TEST_F(PartitionProcessorTest, WhoeverWaitsIsToldTheReplyThatIsWritten) {
+  Send(Rename(kFoo, "Alex"), {{"esd-request-id", "r1"}});
+  Send(Register(kFoo, "Alex"), {{"esd-request-id", "r2"}, {"ce_id", "c1"}});
+  Send(Rename(kFoo, "Alex"), {{"esd-request-id", "r3"}});
+  Commit();
+  ASSERT_THAT(Written(Topic::kReply), SizeIs(3));
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(batch_.results[i].request_id, absl::StrCat("r", i + 1));
+    EXPECT_EQ(batch_.results[i].reply, Written(Topic::kReply)[i]);
+    EXPECT_EQ(batch_.results[i].answered_offset, batch_.results[i].offset);
+  }
+  EXPECT_EQ(batch_.results[0].effect, Effect::kRejected);
+  EXPECT_EQ(batch_.results[0].reason, "USER_NOT_FOUND");
+}
+
+TEST_F(PartitionProcessorTest,
+       WhoeverWaitsForARepetitionIsToldTheFirstOutcomeAndWhereItsCommandIs) {
+  Send(Register(kFoo, "Alex"), {{"ce_id", "c1"}});
+  Send(Register(kFoo, "Alex"), {{"ce_id", "c1"}, {"esd-request-id", "r1"}});
+  Commit();
+  const std::string first = Written(Topic::kReply)[0];
+  EXPECT_EQ(batch_.results[1].reply, first);
+  EXPECT_EQ(batch_.results[1].answered_offset, Offset{100});
+
+  Open({});  // the store remembers
+  Send(Register(kFoo, "Alex"), {{"ce_id", "c1"}, {"esd-request-id", "r2"}});
+  Send(Rename(kFoo, "Alex"), {{"ce_id", "c1"}, {"esd-request-id", "r3"}});
+  Commit();
+  EXPECT_EQ(batch_.results[0].effect, Effect::kDuplicate);
+  EXPECT_EQ(batch_.results[0].request_id, "r2");
+  EXPECT_EQ(batch_.results[0].reply, first);
+  EXPECT_EQ(batch_.results[0].answered_offset, Offset{100});
+  // Another payload: about this command, not the first one.
+  EXPECT_EQ(batch_.results[1].reason, "COMMAND_ID_REUSED");
+  EXPECT_THAT(batch_.results[1].reply, HasSubstr("COMMAND_ID_REUSED"));
+  EXPECT_EQ(batch_.results[1].answered_offset, Offset{103});
+}
+
+TEST_F(PartitionProcessorTest, WhereTheFirstCommandIsMayNotBeKnownOfAnOldOutcome) {
+  Send(Register(kFoo, "Alex"), {{"ce_id", "c1"}});
+  batch_ = processor_->Finish();
+  ASSERT_THAT(batch_.outcomes, SizeIs(1));
+  EXPECT_EQ(batch_.outcomes[0].outcome.command_offset(), 100);
+  StoreUpdate update;
+  update.partition = partition_;
+  update.outcomes = batch_.outcomes;
+  update.outcomes[0].outcome.clear_command_offset();
+  ASSERT_EQ(store_.Apply({update}), absl::OkStatus());
+  Open({});
+  Send(Register(kFoo, "Alex"), {{"ce_id", "c1"}, {"esd-request-id", "r1"}});
+  Commit();
+  EXPECT_EQ(batch_.results[0].effect, Effect::kDuplicate);
+  EXPECT_EQ(batch_.results[0].answered_offset, std::nullopt);
+}
+
+TEST_F(PartitionProcessorTest, WhoeverWaitsForADeadLetterIsToldWhy) {
+  Send({std::nullopt, Register(kFoo, "Alex"), {{"esd-request-id", "r1"}}});
+  Send("{", {{"esd-request-id", "r2"}});
+  Send(Register(kFoo, "Alex"), {{"esd-expected-version", "x"}, {"esd-request-id", "r3"}});
+  Commit();
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(batch_.results[i].effect, Effect::kDeadLetter);
+    EXPECT_EQ(batch_.results[i].request_id, absl::StrCat("r", i + 1));
+    EXPECT_EQ(batch_.results[i].reply, HeadersOf(Topic::kDeadLetter)[i]["esd-error-message"]);
+    EXPECT_EQ(batch_.results[i].reason, HeadersOf(Topic::kDeadLetter)[i]["esd-error-reason"]);
+    EXPECT_EQ(batch_.results[i].answered_offset, batch_.results[i].offset);
+  }
+}
+
+// The copy is what will be processed.
+TEST_F(PartitionProcessorTest, WhoeverWaitsForAForwardedCommandIsAnsweredByItsCopy) {
+  std::string other;
+  for (int i = 0; other.empty(); ++i) {
+    const std::string key = absl::StrCat("user", i, "@bar.com");
+    if (PartitionForKey(key, kPartitions) != partition_.partition) other = key;
+  }
+  Send({other, Register(other, "Alex"), {{"esd-request-id", "r1"}}});
+  Commit();
+  EXPECT_THAT(HeadersOf(Topic::kCommand)[0], ElementsAre(Pair("esd-request-id", "r1")));
+  EXPECT_EQ(batch_.results[0].effect, Effect::kForwarded);
+  EXPECT_EQ(batch_.results[0].request_id, "");
+}
+
+TEST_F(PartitionProcessorTest, ARequestIdThatIsNoneIsIgnored) {
+  Send(Register(kFoo, "Alex"), {{"esd-request-id", ""}});
+  Send(Rename(kFoo, "Alex1"), {{"esd-request-id", std::string(kMaxRequestIdBytes + 1, 'x')}});
+  Send(Rename(kFoo, "Alex2"), {{"ce_id", "c1"}});
+  Send("{", {{"esd-request-id", std::string(kMaxRequestIdBytes + 1, 'x')}});
+  Commit();
+  EXPECT_THAT(Written(Topic::kEvent), SizeIs(3));
+  for (const CommandResult& result : batch_.results) {
+    EXPECT_EQ(result.request_id, "");
+    EXPECT_EQ(result.reply, "");
+    EXPECT_EQ(result.answered_offset, std::nullopt);
+  }
+}
+
+TEST_F(PartitionProcessorTest, WhatBecomesOfACommandDoesNotDependOnWhoWaits) {
+  RecordLimits limits;
+  limits.reply = 2'048 + 100;  // too little for a reply with its event
+  Open(limits);
+  Send(Register(kFoo, "Alex"), {{"esd-request-id", "r1"}});
+  Send(Rename(kFoo, "Alex1"), {{"ce_id", "c1"}, {"esd-request-id", "r2"}});
+  Commit();
+  EXPECT_EQ(batch_.results[0].effect, Effect::kAccepted);
+  EXPECT_THAT(batch_.results[0].reply, HasSubstr("UserRegisteredEvent"));
+  EXPECT_EQ(batch_.results[1].reason, "RECORD_TOO_LARGE");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #define ESD_ENGINE_WORKER_REPLY_H_
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <string>
 #include <string_view>
@@ -31,6 +32,24 @@ std::string AcceptedReply(std::string_view command_id, Version version,
 
 // {"commandId":"…","status":"REJECTED","code":"NOT_FOUND","reason":"USER_NOT_FOUND","message":"…","version":3}
 std::string RejectedReply(std::string_view command_id, const absl::Status& reason, Version version);
+
+// A reply's value, taken apart.
+struct Reply {
+  struct Event {
+    std::string type;
+    std::string json;  // the event's own object, without the envelope
+  };
+  std::string command_id;
+  bool accepted = false;
+  Version version = kNoVersion;
+  std::vector<Event> events;                           // of an accepted command
+  absl::StatusCode code = absl::StatusCode::kUnknown;  // the rest of a rejected one
+  std::string reason;
+  std::string message;
+};
+
+// The inverse of the two above. kDataLoss when it isn't a reply.
+absl::StatusOr<Reply> ParseReply(std::string_view json);
 
 // A fingerprint in the form of its header, and back; false when the text isn't one.
 std::string FormatFingerprint(uint64_t fingerprint);

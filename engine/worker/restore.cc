@@ -1,5 +1,6 @@
 #include "engine/worker/restore.h"
 
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 #include <spdlog/spdlog.h>
@@ -16,6 +17,17 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLastRetry = absl::Seconds(2);
+
+// The offset in the value of kSourcePositionHeader; nothing when it isn't one.
+std::optional<Offset> OffsetIn(std::string_view position) {
+  const size_t colon = position.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const std::string_view text = position.substr(colon + 1);
+  int64_t offset = 0;
+  if (!absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &offset) || offset < 0)
+    return std::nullopt;
+  return Offset{offset};
+}
 
 // The state of one restore.
 class Restore {
@@ -34,8 +46,9 @@ class Restore {
     opened_ = *opened;
     metrics_.RestoreRemainingRecords(partition_)
         .Set(static_cast<double>(opened_.snapshot_end.value() - opened_.snapshot_begin.value()));
-    if (absl::Status status = LoadCheckpoint(); !status.ok()) return status;
-    absl::Status status = ReplayChangelogs();
+    absl::Status status = LoadCheckpoint();
+    if (status.ok()) status = LoadHistoryOffset();
+    if (status.ok()) status = ReplayChangelogs();
     if (absl::IsOutOfRange(status)) {
       // Offsets that the checkpoint counts on are gone: what was deleted with them can't be told,
       // so start anew.
@@ -70,11 +83,21 @@ class Restore {
     return absl::OkStatus();
   }
 
+  // A history that reaches beyond the topic is of another one.
+  absl::Status LoadHistoryOffset() {
+    auto stored = store_.GetHistoryOffset(partition_);
+    if (!stored.ok()) return stored.status();
+    history_offset_ = *stored;
+    if (!history_offset_ || *history_offset_ <= opened_.event_end) return absl::OkStatus();
+    return Wipe("the store's history is ahead of the event topic, which was made again");
+  }
+
   absl::Status Wipe(const std::string& reason) {
     spdlog::warn("{}: {}: the local state is wiped and rebuilt from the changelog",
                  ToString(partition_), reason);
     checkpoint_.Clear();
     checkpoint_.set_snapshot_offset(opened_.snapshot_begin.value());
+    history_offset_.reset();
     return store_.DropPartition(partition_);
   }
 
@@ -97,7 +120,8 @@ class Restore {
   }
 
   absl::Status ApplySnapshots(const std::vector<InputRecord>& records, Offset next) {
-    StoreUpdate update{partition_, {}, {}, {}};
+    StoreUpdate update;
+    update.partition = partition_;
     esd::v1::StoredSnapshot parsed;
     for (const InputRecord& record : records) {
       if (!record.key) continue;  // not written by this engine, and no aggregate
@@ -117,7 +141,8 @@ class Restore {
   }
 
   absl::Status ApplyReplies(const std::vector<InputRecord>& records, Offset next) {
-    StoreUpdate update{partition_, {}, {}, {}};
+    StoreUpdate update;
+    update.partition = partition_;
     for (const InputRecord& record : records) AddOutcome(record, &update.outcomes);
     checkpoint_.set_reply_offset(next.value());
     return Apply(std::move(update), records.size());
@@ -128,16 +153,20 @@ class Restore {
     std::string_view command_id;
     uint64_t fingerprint = 0;
     bool is_outcome = false;
+    std::optional<Offset> command_offset;
     for (const Header& header : record.headers) {
       if (header.name == kCommandIdHeader) command_id = header.value.value_or("");
       if (header.name == kFingerprintHeader)
         is_outcome = ParseFingerprint(header.value.value_or(""), &fingerprint);
+      if (header.name == kSourcePositionHeader)
+        command_offset = OffsetIn(header.value.value_or(""));
     }
     if (!is_outcome || command_id.empty() || !record.key || !record.value) return;
     esd::v1::StoredOutcome outcome;
     outcome.set_reply(std::string(*record.value));
     outcome.set_fingerprint(fingerprint);
     outcome.set_recorded_ms(record.timestamp_ms);
+    if (command_offset) outcome.set_command_offset(command_offset->value());
     outcomes->push_back({std::string(*record.key), std::string(command_id), std::move(outcome)});
   }
 
@@ -177,7 +206,8 @@ class Restore {
     }
     checkpoint_.set_command_offset(next.value());
     metrics_.RestoreRemainingRecords(partition_).Set(0);
-    return RestoredPartition{next, checkpoint_};
+    return RestoredPartition{
+        next, checkpoint_, {opened_.event_begin, opened_.event_end}, history_offset_};
   }
 
   Log& log_;
@@ -187,6 +217,7 @@ class Restore {
   const std::stop_token stop_;
   OpenedPartition opened_;
   esd::v1::StoredCheckpoint checkpoint_;
+  std::optional<Offset> history_offset_;
   bool has_history_ = false;  // the changelogs have records: commands were processed before
   size_t records_ = 0;
 };

@@ -26,6 +26,10 @@ struct RestoredPartition {
   Offset next_command_offset;
   // What the store has followed the changelogs to.
   esd::v1::StoredCheckpoint checkpoint;
+  // The event topic's bounds as of its opening, and the offset that the store has all events below;
+  // nothing when it has no history.
+  TopicBounds events;
+  std::optional<Offset> history_offset;
 };
 
 // Restores one partition: opens it (which ends what another owner left unfinished), replays the

@@ -10,8 +10,8 @@
 
 #include "engine/worker/reply.h"
 #include "tests/log/fault_log.h"
-#include "tests/log/memory_log.h"
 #include "tests/log/fault_store.h"
+#include "tests/log/memory_log.h"
 
 namespace esd {
 namespace {
@@ -55,7 +55,10 @@ class RestoreTest : public testing::Test {
     checkpoint.set_command_offset(command_offset);
     checkpoint.set_snapshot_offset(snapshot_offset);
     checkpoint.set_reply_offset(reply_offset);
-    const StoreUpdate update{kPartition, {{key, SnapshotValue(version, "stored")}}, {}, checkpoint};
+    StoreUpdate update;
+    update.partition = kPartition;
+    update.snapshots = {{key, SnapshotValue(version, "stored")}};
+    update.checkpoint = checkpoint;
     ASSERT_TRUE(store_.Apply({update}).ok());
   }
 
@@ -247,6 +250,64 @@ TEST_F(RestoreTest, OnlyRepliesWithAFingerprintAreOutcomes) {
   EXPECT_EQ((*outcome)->fingerprint(), 0xaau);
   EXPECT_NEAR(static_cast<double>((*outcome)->recorded_ms()),
               static_cast<double>(absl::ToUnixMillis(absl::Now())), 60'000);
+}
+
+TEST_F(RestoreTest, AnOutcomeKnowsWhereItsCommandIs) {
+  const auto append = [&](const std::string& id, const char* position) {
+    TestRecord record{"u", "reply", {{"ce_id", id}}, {}, 0};
+    record.headers.emplace_back(std::string(kFingerprintHeader), "00000000000000aa");
+    if (position != nullptr)
+      record.headers.emplace_back(std::string(kSourcePositionHeader), position);
+    cluster_.Append(kPartition, Topic::kReply, record);
+  };
+  append("known", "0:17");
+  append("unknown", nullptr);
+  append("broken", "0:");
+  append("without a partition", "17");
+  append("negative", "0:-1");
+  cluster_.SetCommitted(kPartition, Offset{1});
+  AppendCommands(1);
+  ASSERT_TRUE(Restore().ok());
+  const auto known = store_.GetOutcome(kPartition, "u", "known");
+  EXPECT_EQ((*known)->command_offset(), 17);
+  for (const char* id : {"unknown", "broken", "without a partition", "negative"}) {
+    const auto outcome = store_.GetOutcome(kPartition, "u", id);
+    ASSERT_TRUE(outcome.ok() && outcome->has_value()) << id;
+    EXPECT_FALSE((*outcome)->has_command_offset()) << id;
+  }
+}
+
+// --- the history
+
+TEST_F(RestoreTest, ItTellsWhatTheHistoryLacks) {
+  for (int i = 0; i < 10; ++i) cluster_.Append(kPartition, Topic::kEvent, {"u", "e", {}, {}, 0});
+  cluster_.Truncate(kPartition, Topic::kEvent, Offset{2});
+  ASSERT_TRUE(store_.UpdateHistory(kPartition, {}, Offset{7}).ok());
+  const auto restored = Restore();
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(restored->events.begin, Offset{2});
+  EXPECT_EQ(restored->events.end, Offset{10});
+  EXPECT_EQ(restored->history_offset, Offset{7});
+  ASSERT_TRUE(store_.DropHistory().ok());
+  EXPECT_EQ(Restore()->history_offset, std::nullopt);
+}
+
+// What it holds are events of a topic that is gone.
+TEST_F(RestoreTest, AHistoryAheadOfTheEventTopicIsWiped) {
+  AppendSnapshot("u", 0, "topic");
+  cluster_.Append(kPartition, Topic::kEvent, {"u", "event", {}, {}, 0});
+  Store("u", 0, /*command_offset=*/1, /*snapshot_offset=*/1);
+  ASSERT_TRUE(store_.UpdateHistory(kPartition, {{"gone", Version{0}, ""}}, Offset{2}).ok());
+  cluster_.SetCommitted(kPartition, Offset{1});
+  AppendCommands(1);
+  const auto restored = Restore();
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(restored->history_offset, std::nullopt);
+  EXPECT_EQ(store_.drops(), 1);
+  const auto events = store_.ListEvents(kPartition, "gone", Version{0}, 10, 1'000);
+  ASSERT_TRUE(events.ok());
+  EXPECT_THAT(*events, SizeIs(0));
+  EXPECT_EQ(StoredSnapshotOf("u"), "0:topic");
 }
 
 // The changelog is cut between the opening and the replay.

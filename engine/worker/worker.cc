@@ -130,6 +130,7 @@ std::deque<Worker::Request> Worker::TakeRequests() {
 void Worker::Run(std::stop_token stop) {
   absl::Status status;
   while (!stop.stop_requested() && status.ok()) status = RunOnce();
+  while (!told_.empty()) TellStopped(DomainPartition(*told_.begin()));
   if (status.ok()) return;
   environment_.on_failure(status);
   // Nobody who waits for this worker is left waiting.
@@ -144,7 +145,7 @@ void Worker::Run(std::stop_token stop) {
 absl::Status Worker::RunOnce() {
   if (absl::Status status = HandleRequests(); !status.ok()) return status;
 
-  absl::StatusOr<PolledCommands> commands = Poll();
+  absl::StatusOr<PolledRecords> commands = Poll();
   if (!commands.ok()) return commands.status();
 
   absl::StatusOr<Batch> batch = Process(*std::move(commands));
@@ -180,7 +181,10 @@ void Worker::HandleAssignment(const std::vector<DomainPartition>& partitions) {
   // What a failed hand-over left open would hold up the restore of a partition that comes back.
   if (std::exchange(release_undecided_, false)) log_->Reopen().IgnoreError();
   for (const DomainPartition& partition : partitions) {
+    if (partitions_.contains(partition)) Forget(partition);  // given again, but never taken back
     environment_.metrics->PartitionRestored(partition).Set(0);
+    if (environment_.listener != nullptr && told_.insert(partition).second)
+      environment_.listener->OnAssigned(partition);
     restorer_.Submit(partition);
     absl::MutexLock lock(&mutex_);
     restoring_.insert(partition);  // again, if it was lost since Assign()
@@ -209,6 +213,10 @@ absl::Status Worker::HandleFinishedRestores() {
         std::move(options), environment_.domains->at(partition.domain).get(),
         codecs_.at(partition.domain).get(), environment_.store);
     state.checkpoint = finished.result->checkpoint;
+    if (environment_.history != nullptr) {
+      environment_.history->Begin(partition, finished.result->events,
+                                  finished.result->history_offset);
+    }
     if (absl::Status status = log_->Start(partition, finished.result->next_command_offset);
         !status.ok())
       return status;
@@ -221,6 +229,7 @@ absl::Status Worker::HandleFinishedRestores() {
 }
 
 absl::Status Worker::HandleHandOver(const std::vector<DomainPartition>& partitions) {
+  for (const DomainPartition& partition : partitions) TellStopped(partition);
   Transaction release;
   for (const DomainPartition& partition : partitions) {
     const auto it = partitions_.find(partition);
@@ -245,7 +254,9 @@ absl::Status Worker::HandleHandOver(const std::vector<DomainPartition>& partitio
 }
 
 void Worker::Forget(const DomainPartition& partition) {
+  TellStopped(partition);
   restorer_.Cancel(partition);
+  if (environment_.history != nullptr) environment_.history->End(partition);
   log_->Stop(partition);
   partitions_.erase(partition);
   environment_.metrics->RemovePartition(partition);
@@ -253,23 +264,28 @@ void Worker::Forget(const DomainPartition& partition) {
   restoring_.erase(partition);
 }
 
-absl::StatusOr<PolledCommands> Worker::Poll() {
+void Worker::TellStopped(const DomainPartition& partition) {
+  if (told_.erase(partition) > 0) environment_.listener->OnStopped(partition);
+}
+
+absl::StatusOr<PolledRecords> Worker::Poll() {
   UpdateLag();
   const bool has_claims =
       std::any_of(partitions_.begin(), partitions_.end(),
                   [](const auto& partition) { return !partition.second.claimed; });
-  absl::StatusOr<PolledCommands> commands =
+  absl::StatusOr<PolledRecords> commands =
       log_->Poll(environment_.limits, has_claims ? absl::ZeroDuration() : kPollWait);
   if (commands.ok() || !MayPass(commands.status())) return commands;
   spdlog::debug("worker {}: {}", index_, std::string(commands.status().message()));
-  return PolledCommands{};
+  return PolledRecords{};
 }
 
-absl::StatusOr<Worker::Batch> Worker::Process(PolledCommands commands) {
+absl::StatusOr<Worker::Batch> Worker::Process(PolledRecords commands) {
   const absl::Time now = absl::Now();
   Batch batch;
+  batch.time = now;
   batch.commands = std::move(commands);
-  for (const CommandBatch& waiting : batch.commands.batches) {
+  for (const RecordBatch& waiting : batch.commands.batches) {
     const auto it = partitions_.find(waiting.partition);
     if (it == partitions_.end()) continue;
     PartitionProcessor& processor = *it->second.processor;
@@ -415,6 +431,7 @@ void Worker::RemoveUnwanted(bool also_handed_over, Batch* batch) {
     }
   }
   for (const DomainPartition& partition : unwanted) {
+    TellStopped(partition);
     batch->Remove(partition);
     partitions_.erase(partition);
     log_->Stop(partition);
@@ -426,28 +443,58 @@ absl::Status Worker::Publish(Batch batch) {
   std::vector<StoreUpdate> updates;
   size_t commands = 0;
   for (size_t i = 0; i < batch.transaction.parts.size(); ++i) {
-    TransactionPart& part = batch.transaction.parts[i];
-    Partition& partition = partitions_.at(part.partition);
-    partition.claimed = true;
-    partition.checkpoint.set_command_offset(part.next_command_offset.value());
-    const CommitResult::Written& written = batch.written[i];
-    if (written.snapshot_end)
-      partition.checkpoint.set_snapshot_offset(written.snapshot_end->value());
-    if (written.reply_end) partition.checkpoint.set_reply_offset(written.reply_end->value());
-
-    StoreUpdate update{
-        part.partition, {}, std::move(batch.effects[i].outcomes), partition.checkpoint};
-    for (OutputRecord& record : part.records) {
-      if (record.topic != Topic::kSnapshot) continue;
-      update.snapshots.push_back({*std::move(record.key), *std::move(record.value)});
-    }
-    updates.push_back(std::move(update));
-    Count(part.partition, batch.effects[i].results, now);
+    updates.push_back(UpdateOf(i, &batch));
+    Count(updates.back().partition, batch.effects[i].results, now);
     commands += batch.effects[i].results.size();
   }
-  if (commands > 0)
+  if (commands > 0) {
     environment_.metrics->transaction_commands().Observe(static_cast<double>(commands));
-  return environment_.store->Apply(updates);
+    if (environment_.history != nullptr) environment_.history->GiveWay();
+  }
+  if (absl::Status status = environment_.store->Apply(updates); !status.ok()) return status;
+  TellCommitted(batch, updates);
+  return absl::OkStatus();
+}
+
+StoreUpdate Worker::UpdateOf(size_t i, Batch* batch) {
+  TransactionPart& part = batch->transaction.parts[i];
+  Partition& partition = partitions_.at(part.partition);
+  const CommitResult::Written& written = batch->written[i];
+  partition.checkpoint.set_command_offset(part.next_command_offset.value());
+  if (written.snapshot_end) partition.checkpoint.set_snapshot_offset(written.snapshot_end->value());
+  if (written.reply_end) partition.checkpoint.set_reply_offset(written.reply_end->value());
+
+  StoreUpdate update;
+  update.partition = part.partition;
+  update.outcomes = std::move(batch->effects[i].outcomes);
+  update.checkpoint = partition.checkpoint;
+  if (environment_.history != nullptr) update.events.reserve(part.records.size());
+  for (OutputRecord& record : part.records) {
+    if (record.topic == Topic::kSnapshot) {
+      update.snapshots.push_back({*std::move(record.key), *std::move(record.value)});
+    } else if (record.topic == Topic::kEvent && environment_.history != nullptr) {
+      update.events.push_back(HistoryEventOf(std::move(record), absl::ToUnixMillis(batch->time)));
+    }
+  }
+  if (environment_.history == nullptr || !written.event_end) return update;
+  // Once complete, it stays so: the store gets every event from then on. Where they end isn't told
+  // of a transaction whose outcome was unknown; the next one's end covers them.
+  if (!partition.history_is_complete) {
+    partition.history_is_complete =
+        environment_.history->Status(part.partition).state == HistoryStatus::State::kComplete;
+  }
+  if (partition.history_is_complete) update.history_offset = written.event_end;
+  return update;
+}
+
+void Worker::TellCommitted(const Batch& batch, const std::vector<StoreUpdate>& updates) {
+  for (size_t i = 0; i < updates.size(); ++i) {
+    const DomainPartition& partition = updates[i].partition;
+    const bool was_claimed = std::exchange(partitions_.at(partition).claimed, true);
+    if (environment_.listener == nullptr) continue;
+    if (!was_claimed) environment_.listener->OnServing(partition);
+    environment_.listener->OnCommitted({partition, batch.effects[i].results, updates[i].snapshots});
+  }
 }
 
 void Worker::Count(const DomainPartition& partition, const std::vector<CommandResult>& results,
@@ -473,6 +520,7 @@ void Worker::UpdateLag() {
   for (const auto& [partition, state] : partitions_) {
     if (const auto lag = log_->Lag(partition)) {
       environment_.metrics->PartitionLag(partition).Set(static_cast<double>(*lag));
+      if (environment_.listener != nullptr) environment_.listener->OnLag(partition, *lag);
     }
   }
 }

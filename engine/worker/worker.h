@@ -26,6 +26,8 @@
 #include "engine/log/log.h"
 #include "engine/store/snapshot_store.h"
 #include "engine/worker/domain_registry.h"
+#include "engine/worker/history.h"
+#include "engine/worker/partition_listener.h"
 #include "engine/worker/partition_processor.h"
 #include "engine/worker/restore.h"
 
@@ -41,6 +43,10 @@ struct WorkerEnvironment {
   // It processes nothing from then on.
   std::function<void(const absl::Status&)> on_failure;
   PollLimits limits;
+  // Null: nobody listens.
+  PartitionListener* listener = nullptr;
+  // Null: no history of events is kept.
+  History* history = nullptr;
 };
 
 class Worker {
@@ -84,6 +90,7 @@ class Worker {
     std::unique_ptr<PartitionProcessor> processor;
     esd::v1::StoredCheckpoint checkpoint;  // as committed and in the store
     bool claimed = false;                  // the ownership record is committed
+    bool history_is_complete = false;      // the store has all events
   };
 
   // A transaction and, for each of its parts, what else it comes to.
@@ -92,7 +99,8 @@ class Worker {
       std::vector<StoreUpdate::Outcome> outcomes;
       std::vector<CommandResult> results;
     };
-    PolledCommands commands;  // owns what the rest refers to
+    PolledRecords commands;  // owns what the rest refers to
+    absl::Time time;         // of the events
     Transaction transaction;
     std::vector<Effects> effects;
     std::vector<CommitResult::Written> written;
@@ -114,15 +122,22 @@ class Worker {
   void HandleAssignment(const std::vector<DomainPartition>& partitions);
   absl::Status HandleFinishedRestores();
   absl::Status HandleHandOver(const std::vector<DomainPartition>& partitions);
+  // The partition isn't processed any more, and nobody is told anything else of it.
   void Forget(const DomainPartition& partition);
+  // The listener's OnStopped(), once for each OnAssigned().
+  void TellStopped(const DomainPartition& partition);
   void Post(Request request);
   std::deque<Request> TakeRequests();
 
   // The stages of RunOnce().
-  absl::StatusOr<PolledCommands> Poll();
-  absl::StatusOr<Batch> Process(PolledCommands commands);
+  absl::StatusOr<PolledRecords> Poll();
+  absl::StatusOr<Batch> Process(PolledRecords commands);
   absl::Status Commit(Batch* batch);
   absl::Status Publish(Batch batch);
+  // What the i-th part of the batch, which is committed, changes in the store.
+  StoreUpdate UpdateOf(size_t i, Batch* batch);
+  // Tells the listener, once the store has the updates.
+  void TellCommitted(const Batch& batch, const std::vector<StoreUpdate>& updates);
 
   // Claims for partitions that were restored and have not been claimed yet.
   void AddClaims(Batch* batch);
@@ -151,7 +166,8 @@ class Worker {
   // For the worker's thread.
   std::map<std::string, std::unique_ptr<Codec>> codecs_;  // by domain
   std::map<DomainPartition, Partition> partitions_;
-  bool release_undecided_ = false;  // a hand-over's transaction may still be open
+  absl::flat_hash_set<DomainPartition> told_;  // the listener's, from OnAssigned() to OnStopped()
+  bool release_undecided_ = false;             // a hand-over's transaction may still be open
   absl::Time lag_updated_ = absl::InfinitePast();
 
   mutable absl::Mutex mutex_;

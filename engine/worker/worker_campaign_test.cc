@@ -9,7 +9,9 @@
 // Turns red at the first seed when pending writes are ignored, when kUnknown is treated as
 // committed or as not committed, when the position isn't moved with the effects, and when snapshots
 // are written to the store before the commit; after some dozens of seeds when the checkpoint is
-// written with them, because the next restore finds most of that and wipes.
+// written with them, because the next restore finds most of that and wipes. Likewise when the
+// listener is told before the store or for a forwarded command, and when the history's offset moves
+// before the rebuild has come to it.
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
@@ -23,11 +25,14 @@
 #include <utility>
 
 #include "engine/base/murmur2.h"
+#include "engine/worker/reply.h"
 #include "engine/worker/worker_test.h"
 #include "security/v1/security.pb.h"
 
 namespace esd {
 namespace {
+
+constexpr int kUsers = 40;
 
 // --- commands
 
@@ -48,7 +53,7 @@ class CommandGenerator {
   // A record and the partition that it is sent to: its own, mostly.
   std::pair<DomainPartition, TestRecord> Next() {
     SentCommand command;
-    command.email = absl::StrCat("user", random_() % 40, "@example.com");
+    command.email = absl::StrCat("user", random_() % kUsers, "@example.com");
     command.name = random_() % 30 == 0 ? "" : absl::StrCat("name", random_() % 5);
     command.kind = random_() % 3 == 0 ? SentCommand::Kind::kRegister : SentCommand::Kind::kRename;
     // Few enough ids for repetitions, with the same payload and with another.
@@ -62,6 +67,8 @@ class CommandGenerator {
     }
     if (random_() % 20 == 0) Poison(&command, &record);
     record.headers.emplace_back("number", absl::StrCat(sent_.size()));
+    if (random_() % 2 == 0)
+      record.headers.emplace_back("esd-request-id", absl::StrCat("r", sent_.size()));
     PartitionId partition = PartitionForKey(command.email, kTestPartitions);
     if (random_() % 10 == 0) partition = PartitionId{static_cast<int32_t>(random_() % 4)};
     sent_.push_back(std::move(command));
@@ -179,6 +186,91 @@ std::string VerdictOf(const std::string& reply) {
   return reply.substr(begin, reply.find('"', begin) - begin);
 }
 
+// --- who listens
+
+// What listeners were told of commands, in all lives of all instances.
+class Answers {
+ public:
+  struct Answer {
+    Effect effect = Effect::kAccepted;
+    std::string request_id;
+    std::string reply;
+    std::optional<Offset> answered_offset;
+
+    friend bool operator==(const Answer&, const Answer&) = default;
+  };
+
+  void Add(const DomainPartition& partition, const CommandResult& result) {
+    Answer answer{result.effect, std::string(result.request_id), result.reply,
+                  result.answered_offset};
+    absl::MutexLock lock(&mutex_);
+    const auto [it, is_new] = answers_[partition].emplace(result.offset, answer);
+    // A former owner, and the present one: both are right.
+    EXPECT_TRUE(is_new || it->second == answer)
+        << ToString(partition) << " " << result.offset.value() << ": " << it->second.reply
+        << " and " << answer.reply;
+  }
+
+  std::map<Offset, Answer> Of(const DomainPartition& partition) const {
+    absl::MutexLock lock(&mutex_);
+    const auto it = answers_.find(partition);
+    return it == answers_.end() ? std::map<Offset, Answer>() : it->second;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::map<DomainPartition, std::map<Offset, Answer>> answers_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Checks the order of the calls, and that what it is told is committed and in the store.
+class CheckingListener : public PartitionListener {
+ public:
+  CheckingListener(const MemoryCluster* cluster, const SnapshotStore* store, Answers* answers)
+      : cluster_(*cluster), store_(*store), answers_(*answers) {}
+  ~CheckingListener() override {
+    EXPECT_TRUE(serving_.empty()) << ToString(serving_.begin()->first) << " was not stopped";
+  }
+
+  void OnAssigned(const DomainPartition& partition) override {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_TRUE(serving_.emplace(partition, false).second) << ToString(partition);
+  }
+  void OnServing(const DomainPartition& partition) override {
+    EXPECT_TRUE(cluster_.Committed(partition).has_value());
+    absl::MutexLock lock(&mutex_);
+    const auto it = serving_.find(partition);
+    ASSERT_NE(it, serving_.end()) << ToString(partition);
+    EXPECT_FALSE(std::exchange(it->second, true)) << ToString(partition);
+  }
+  void OnCommitted(const CommittedPart& part) override {
+    const Offset committed = cluster_.Committed(part.partition).value_or(Offset{-1});
+    const auto checkpoint = store_.GetCheckpoint(part.partition);
+    for (const CommandResult& result : part.results) {
+      EXPECT_LT(result.offset, committed);
+      EXPECT_LT(result.offset.value(), (*checkpoint)->command_offset());
+      answers_.Add(part.partition, result);
+    }
+    absl::MutexLock lock(&mutex_);
+    const auto it = serving_.find(part.partition);
+    EXPECT_TRUE(it != serving_.end() && it->second) << ToString(part.partition);
+  }
+  void OnLag(const DomainPartition& partition, int64_t) override {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_TRUE(serving_.contains(partition)) << ToString(partition);
+  }
+  void OnStopped(const DomainPartition& partition) override {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(serving_.erase(partition), 1u) << ToString(partition);
+  }
+
+ private:
+  const MemoryCluster& cluster_;
+  const SnapshotStore& store_;
+  Answers& answers_;
+  absl::Mutex mutex_;
+  std::map<DomainPartition, bool> serving_ ABSL_GUARDED_BY(mutex_);
+};
+
 // --- the campaign
 
 class Campaign {
@@ -248,16 +340,21 @@ class Campaign {
   void Kill(const std::string& id) {
     instances_.at(id)->log().Sever();
     instances_[id].reset();
-    if (random_() % 3 == 0) stores_[id] = std::make_unique<FaultStore>();
+    listeners_[id].reset();
+    if (random_() % 3 == 0) stores_[id] = std::make_unique<HookedStore>();
     Restart(id);
   }
 
   void Restart(const std::string& id) {
     instances_[id].reset();
-    if (stores_[id] == nullptr) stores_[id] = std::make_unique<FaultStore>();
-    const int workers = 1 + static_cast<int>(random_() % 2);
-    instances_[id] =
-        std::make_unique<TestInstance>(&cluster_, id, stores_[id].get(), workers, random_());
+    if (stores_[id] == nullptr) stores_[id] = std::make_unique<HookedStore>();
+    listeners_[id] = std::make_unique<CheckingListener>(&cluster_, stores_[id].get(), &answers_);
+    TestInstanceOptions options;
+    options.workers = 1 + static_cast<int>(random_() % 2);
+    options.seed = random_();
+    options.listener = listeners_[id].get();
+    options.history = random_() % 6 != 0;
+    instances_[id] = std::make_unique<TestInstance>(&cluster_, id, stores_[id].get(), options);
     FaultLog& log = instances_[id]->log();
     log.SetLose([this, id](const DomainPartition& partition) {
       cluster_.Expel(id, {partition});
@@ -306,6 +403,9 @@ class Campaign {
       const auto checkpoint = stores_.at(*owner)->GetCheckpoint(P(i));
       if (!checkpoint.ok() || !checkpoint->has_value()) return false;
       if (Offset{(*checkpoint)->command_offset()} != *committed) return false;
+      const auto history = StatusOf(instances_.at(*owner)->history(), P(i)).state;
+      if (history != HistoryStatus::State::kOff && history != HistoryStatus::State::kComplete)
+        return false;
     }
     return true;
   }
@@ -315,7 +415,9 @@ class Campaign {
       const std::string owner = cluster_.OwnerOf(P(i)).value_or("nobody");
       ADD_FAILURE() << "not settled: " << ToString(P(i)) << ", owner " << owner << ", committed "
                     << cluster_.Committed(P(i)).value_or(Offset{-1}).value() << " of "
-                    << cluster_.End(P(i), Topic::kCommand).value();
+                    << cluster_.End(P(i), Topic::kCommand).value()
+                    << ", history: " << StatusOf(instances_.at(owner)->history(), P(i)).remaining
+                    << " remain " << StatusOf(instances_.at(owner)->history(), P(i)).message;
     }
   }
 
@@ -329,6 +431,8 @@ class Campaign {
       const Expectation expected = model.Run(i, commands);
       CheckTopics(P(i), expected);
       CheckStates(P(i), expected);
+      CheckHistory(P(i));
+      CheckAnswers(P(i), commands);
       forwarded.insert(expected.forwarded.begin(), expected.forwarded.end());
       for (const TestRecord& command : commands) {
         seen.insert(absl::StrCat(i, " ", *command.HeaderValue("number")));
@@ -389,7 +493,90 @@ class Campaign {
     }
   }
 
+  // The history has what the event topic says, and nothing else.
+  void CheckHistory(const DomainPartition& partition) const {
+    const std::string owner = *cluster_.OwnerOf(partition);
+    if (instances_.at(owner)->history() == nullptr) return;
+    std::map<std::string, std::vector<std::string>> topic;
+    for (const TestRecord& record : cluster_.Read(partition, Topic::kEvent)) {
+      absl::Time time;
+      EXPECT_TRUE(
+          absl::ParseTime(absl::RFC3339_full, *record.HeaderValue("ce_time"), &time, nullptr));
+      topic[*record.key].push_back(absl::StrCat(*record.HeaderValue("esd-version"), " ",
+                                                *record.HeaderValue("ce_id"), " ",
+                                                *record.HeaderValue("esd-causation-id"), " ",
+                                                absl::ToUnixMillis(time), " ", *record.value));
+    }
+    for (int i = 0; i < kUsers; ++i) {
+      const std::string email = absl::StrCat("user", i, "@example.com");
+      std::vector<std::string> history;
+      const auto events =
+          stores_.at(owner)->ListEvents(partition, email, Version{0}, 1'000'000, size_t{1} << 40);
+      EXPECT_TRUE(events.ok());
+      for (const auto& [version, event] : *events) {
+        history.push_back(absl::StrCat(version.value(), " ", event.id(), " ", event.causation_id(),
+                                       " ", event.time_ms(), " ", event.value()));
+      }
+      EXPECT_EQ(FirstDifference(history, topic[email]), "") << email;
+    }
+  }
+
+  // Whoever waited was told what is in the topics.
+  void CheckAnswers(const DomainPartition& partition, const std::vector<TestRecord>& commands) {
+    std::map<Offset, const TestRecord*> sent;
+    for (const TestRecord& command : commands) sent[command.offset] = &command;
+    const auto position = [&](Offset offset) {
+      return absl::StrCat(partition.partition.value(), ":", offset.value());
+    };
+    std::map<std::string, std::string> replies;
+    for (const TestRecord& record : cluster_.Read(partition, Topic::kReply))
+      replies[*record.HeaderValue("esd-source-position")] = *record.value;
+    std::map<std::string, std::string> events;
+    for (const TestRecord& record : cluster_.Read(partition, Topic::kEvent))
+      events[*record.HeaderValue("ce_id")] = *record.value;
+    std::map<std::string, std::string> dead_letters;
+    for (const TestRecord& record : cluster_.Read(partition, Topic::kDeadLetter))
+      dead_letters[*record.HeaderValue("esd-source-offset")] =
+          *record.HeaderValue("esd-error-message");
+
+    for (const auto& [offset, answer] : answers_.Of(partition)) {
+      SCOPED_TRACE(position(offset));
+      const bool forwarded = answer.effect == Effect::kForwarded;
+      EXPECT_EQ(answer.request_id,
+                forwarded ? "" : sent.at(offset)->HeaderValue("esd-request-id").value_or(""));
+      if (answer.request_id.empty()) {
+        EXPECT_EQ(answer.reply, "");
+        continue;
+      }
+      ++answered_;
+      if (answer.effect == Effect::kDeadLetter) {
+        EXPECT_EQ(answer.reply, dead_letters.at(absl::StrCat(offset.value())));
+        continue;
+      }
+      const auto reply = ParseReply(answer.reply);
+      ASSERT_TRUE(reply.ok()) << reply.status();
+      if (const auto written = replies.find(position(offset)); written != replies.end()) {
+        EXPECT_EQ(answer.reply, written->second);
+      } else {
+        EXPECT_EQ(answer.effect, Effect::kAccepted);
+        ASSERT_EQ(reply->events.size(), 1u);
+        EXPECT_EQ(absl::StrCat(R"({"type":")", reply->events[0].type, R"(","event":)",
+                               reply->events[0].json, "}"),
+                  events.at(position(offset) + ":0"));
+      }
+      ASSERT_TRUE(answer.answered_offset.has_value());
+      if (answer.effect == Effect::kDuplicate) {
+        EXPECT_LT(*answer.answered_offset, offset);
+        EXPECT_EQ(answer.reply, replies.at(position(*answer.answered_offset)));
+      } else {
+        EXPECT_EQ(*answer.answered_offset, offset);
+      }
+    }
+  }
+
  public:
+  int answered() const { return answered_; }
+
   // What ended workers, and how often: none of it may be anything but what was injected.
   const std::map<std::string, int>& failures() const { return failures_; }
 
@@ -399,7 +586,10 @@ class Campaign {
   double rate_ = 0;
   std::map<std::string, int> failures_;
   MemoryCluster cluster_;
-  std::map<std::string, std::unique_ptr<FaultStore>> stores_;
+  std::map<std::string, std::unique_ptr<HookedStore>> stores_;
+  Answers answers_;
+  int answered_ = 0;
+  std::map<std::string, std::unique_ptr<CheckingListener>> listeners_;
   std::map<std::string, std::unique_ptr<TestInstance>> instances_;
 };
 
@@ -414,16 +604,19 @@ TEST(WorkerCampaign, EveryCommandHasExactlyOneEffectWhateverFails) {
 
   std::map<std::string, int> failures;
   int runs = 0;
+  int answered = 0;
   const absl::Time end = absl::Now() + (is_long ? absl::Minutes(10) : absl::Seconds(15));
   do {
     SCOPED_TRACE(absl::StrCat("ESD_TEST_SEED=", seed));
     Campaign campaign(seed);
     campaign.Run();
     for (const auto& [failure, count] : campaign.failures()) failures[failure] += count;
+    answered += campaign.answered();
     ++runs;
     ++seed;
   } while (given == nullptr && absl::Now() < end && !HasFailure());
-  std::printf("%d seeds up to %llu\n", runs, static_cast<unsigned long long>(seed - 1));
+  std::printf("%d seeds up to %llu, %d waiters answered\n", runs,
+              static_cast<unsigned long long>(seed - 1), answered);
   for (const auto& [failure, count] : failures) {
     std::printf("%5d workers ended: %s\n", count, failure.c_str());
   }

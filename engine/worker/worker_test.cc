@@ -18,14 +18,6 @@
 
 namespace esd {
 
-bool Await(const std::function<bool()>& condition, absl::Duration timeout) {
-  for (const absl::Time deadline = absl::Now() + timeout; !condition();) {
-    if (absl::Now() > deadline) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
-}
-
 DomainPartition P(int32_t partition) { return {"security", PartitionId{partition}}; }
 
 std::string UserIn(int32_t partition, int n) {
@@ -73,17 +65,24 @@ std::string Renamed(const std::string& email, const std::string& name, int64_t v
   return EventValue("UserNameChangedEvent", email, name, version);
 }
 
-TestInstance::TestInstance(MemoryCluster* cluster, std::string id, FaultStore* store,
-                           int workers, uint64_t seed)
+TestInstance::TestInstance(MemoryCluster* cluster, std::string id, HookedStore* store,
+                           const TestInstanceOptions& options)
     : id_(std::move(id)),
-      log_(cluster->OpenInstance(id_), seed, /*print_seed=*/false),
+      log_(cluster->OpenInstance(id_), options.seed, /*print_seed=*/false),
       store_(store) {
   domains_["security"] = MakeAggregateType<security::Security>("security");
   const auto on_failure = [this](const absl::Status& error) {
     absl::MutexLock lock(&mutex_);
     failure_.Update(error);
   };
-  auto pool = WorkerPool::Start(workers, {&log_, store_, &domains_, &metrics_, on_failure, {}});
+  if (options.history) {
+    history_ = std::make_unique<History>(&log_, store_, &metrics_, on_failure);
+  } else {
+    EXPECT_TRUE(store_->DropHistory().ok());
+  }
+  auto pool = WorkerPool::Start(
+      options.workers,
+      {&log_, store_, &domains_, &metrics_, on_failure, {}, options.listener, history_.get()});
   EXPECT_TRUE(pool.ok()) << pool.status();
   pool_ = *std::move(pool);
   EXPECT_TRUE(log_.membership().Join(pool_.get()).ok());
@@ -109,8 +108,10 @@ class WorkerTest : public testing::Test {
     spdlog::set_level(spdlog::level::off);  // every test makes it complain
   }
 
-  std::unique_ptr<TestInstance> Start(const std::string& id) {
-    return std::make_unique<TestInstance>(&cluster_, id, &stores_[id]);
+  std::unique_ptr<TestInstance> Start(const std::string& id) { return Start(id, {}); }
+
+  std::unique_ptr<TestInstance> Start(const std::string& id, const TestInstanceOptions& options) {
+    return std::make_unique<TestInstance>(&cluster_, id, &stores_[id], options);
   }
 
   // Gives the partitions to the instance and waits until it processes them.
@@ -160,7 +161,7 @@ class WorkerTest : public testing::Test {
   }
 
   MemoryCluster cluster_;
-  std::map<std::string, FaultStore> stores_;
+  std::map<std::string, HookedStore> stores_;
 };
 
 // --- the race that the engine exists to remove
@@ -685,6 +686,386 @@ TEST_F(WorkerTest, ALogThatCanNotBePolledForAWhileIsPolledAgain) {
   a->log().SetRates({.poll_unavailable = 0.9});
   Send(1, Register(UserIn(1), "Alex"));
   EXPECT_TRUE(AwaitProcessed(1));
+  EXPECT_TRUE(a->failure().ok()) << a->failure();
+}
+
+// --- the listener
+
+class WorkerListenerTest : public WorkerTest {
+ protected:
+  std::unique_ptr<TestInstance> Start(const std::string& id) {
+    TestInstanceOptions options;
+    options.listener = &listener_;
+    return WorkerTest::Start(id, options);
+  }
+  RecordingListener listener_;
+};
+
+TEST_F(WorkerListenerTest, ItIsToldWhatAPartitionGoesThroughInOrder) {
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.Revoke("a", {P(1)});
+  EXPECT_THAT(listener_.Told(P(1)),
+              ElementsAre("assigned", "serving", "committed 0", "committed 1", "stopped"));
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(Await([&] { return listener_.Told(P(1)).size() == 8; }));
+  cluster_.Revoke("a", {P(1)});
+  EXPECT_THAT(listener_.Told(P(1)), SizeIs(9));
+  EXPECT_THAT(listener_.Told(P(2)), IsEmpty());
+}
+
+// Turns red when OnServing() comes with the restore: another instance may still own the partition.
+TEST_F(WorkerListenerTest, APartitionIsServedOnlyOnceItsClaimIsCommitted) {
+  Send(1, Register(UserIn(1), "Alex"));
+  const auto a = Start("a");
+  std::atomic<int> claims = 0;
+  a->log().ScriptCommits(
+      {CommitFault::kAborted, CommitFault::kFenced, CommitFault::kUnknownNotDone});
+  a->log().OnCommit([&](const Transaction& transaction) {
+    if (transaction.parts[0].ownership != OwnershipMark::kClaim) return;
+    ++claims;
+    EXPECT_THAT(listener_.Told(P(1)), ElementsAre("assigned"));
+  });
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(Await([&] { return listener_.WasTold(P(1), "serving"); }));
+  EXPECT_EQ(claims, 4);
+  a->log().OnCommit(nullptr);
+}
+
+// Turns red when OnCommitted() comes before the commit or before the store has it.
+TEST_F(WorkerListenerTest, WhatItIsToldIsCommittedAndInTheStore) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  std::vector<std::string> told;
+  absl::Mutex mutex;
+  listener_.OnCommit([&](const CommittedPart& part) {
+    for (const CommandResult& result : part.results) {
+      EXPECT_GT(*cluster_.Committed(part.partition), result.offset);
+      EXPECT_GT((*a->store().GetCheckpoint(part.partition))->command_offset(),
+                result.offset.value());
+      absl::MutexLock lock(&mutex);
+      told.push_back(std::string(result.request_id) + " " + result.reply);
+    }
+    for (const StoreUpdate::Snapshot& snapshot : part.snapshots) {
+      esd::v1::StoredSnapshot written;
+      EXPECT_TRUE(written.ParseFromString(snapshot.value));
+      const auto stored = a->store().GetSnapshot(part.partition, snapshot.key);
+      EXPECT_EQ((*stored)->version(), written.version());
+    }
+  });
+  Give("a", {P(1)});
+  a->log().ScriptCommits(
+      {CommitFault::kAborted, CommitFault::kUnknownNotDone, CommitFault::kUnknownDone});
+  TestRecord command = Register(user, "Alex");
+  command.headers.emplace_back("esd-request-id", "r1");
+  Send(1, command);
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 0));
+  cluster_.Revoke("a", {P(1)});
+  absl::MutexLock lock(&mutex);
+  EXPECT_THAT(told, ElementsAre(absl::StrCat(
+                        R"(r1 {"commandId":"1:0","status":"ACCEPTED","version":0,"events":[)",
+                        Registered(user, "Alex"), "]}")));
+}
+
+TEST_F(WorkerListenerTest, AForwardedCommandIsAnsweredWhereItIsProcessed) {
+  const std::string user = UserIn(2);
+  const auto a = Start("a");
+  std::vector<std::string> answered;
+  absl::Mutex mutex;
+  listener_.OnCommit([&](const CommittedPart& part) {
+    absl::MutexLock lock(&mutex);
+    for (const CommandResult& result : part.results) {
+      if (!result.request_id.empty()) answered.push_back(ToString(part.partition));
+    }
+  });
+  Give("a", {P(1), P(2)});
+  TestRecord command = Register(user, "Alex");
+  command.headers.emplace_back("esd-request-id", "r1");
+  Send(1, command);
+  ASSERT_TRUE(AwaitProcessed(1));
+  ASSERT_TRUE(AwaitStored(*a, 2, user, 0));
+  cluster_.Revoke("a", {P(1), P(2)});
+  absl::MutexLock lock(&mutex);
+  EXPECT_THAT(answered, ElementsAre("security/2"));
+}
+
+// Before the group may give the partition to another instance, and before it is marked as released.
+TEST_F(WorkerListenerTest, AHandOverIsToldFirst) {
+  const auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  std::atomic<int> releases = 0;
+  a->log().OnCommit([&](const Transaction& transaction) {
+    for (const TransactionPart& part : transaction.parts) {
+      if (part.ownership != OwnershipMark::kRelease) continue;
+      ++releases;
+      EXPECT_TRUE(listener_.WasTold(part.partition, "stopped"));
+    }
+  });
+  cluster_.Revoke("a", {P(1), P(2)});
+  a->log().OnCommit(nullptr);
+  EXPECT_EQ(releases, 2);
+}
+
+TEST_F(WorkerListenerTest, APartitionThatIsLostIsStopped) {
+  const auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  ASSERT_TRUE(Await([&] { return listener_.WasTold(P(1), "serving"); }));
+  cluster_.Lose("a", {P(1)});
+  EXPECT_THAT(listener_.Told(P(1)), ElementsAre("assigned", "serving", "committed 0", "stopped"));
+  EXPECT_FALSE(listener_.WasTold(P(2), "stopped"));
+}
+
+// The log says so before the group does.
+TEST_F(WorkerListenerTest, APartitionThatACommitFindsLostIsStoppedOnce) {
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().SetLose([&](const DomainPartition& partition) {
+    cluster_.Expel("a", {partition});
+    cluster_.TellLostSoon("a", {partition});
+  });
+  a->log().ScriptCommits({CommitFault::kLost});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return listener_.WasTold(P(1), "stopped"); }));
+  ASSERT_TRUE(Await([&] { return !cluster_.Believes("a", P(1)); }));
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.Revoke("a", {P(1)});
+  EXPECT_THAT(listener_.Told(P(1)), ElementsAre("assigned", "serving", "committed 0", "stopped",
+                                                "assigned", "serving", "committed 1", "stopped"));
+}
+
+TEST_F(WorkerListenerTest, APartitionThatIsTakenWhileNothingCommitsIsStopped) {
+  const auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  a->log().SetRates({.commit_unknown_not_done = 1});
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return a->log().commits() > 2; }));
+  cluster_.Lose("a", {P(1)});
+  EXPECT_EQ(listener_.Told(P(1)).back(), "stopped");
+  a->log().SetRates({});
+  Send(2, Register(UserIn(2), "Bob"));
+  ASSERT_TRUE(AwaitProcessed(2));
+  EXPECT_FALSE(listener_.WasTold(P(2), "stopped"));
+  EXPECT_FALSE(listener_.WasTold(P(1), "committed 1"));
+}
+
+TEST_F(WorkerListenerTest, APartitionThatIsLostDuringItsRestoreIsStoppedAndWasNeverServed) {
+  const auto a = Start("a");
+  a->log().FailOpens(1'000'000);
+  cluster_.Assign("a", {P(1)});
+  ASSERT_TRUE(Await([&] { return listener_.WasTold(P(1), "assigned"); }));
+  cluster_.Lose("a", {P(1)});
+  EXPECT_THAT(listener_.Told(P(1)), ElementsAre("assigned", "stopped"));
+}
+
+TEST_F(WorkerListenerTest, AWorkerThatCanNotGoOnStopsItsPartitionsAndAnswersNobody) {
+  const auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  a->log().FailOpens(1'000'000);
+  cluster_.Assign("a", {P(3)});
+  ASSERT_TRUE(Await([&] { return listener_.WasTold(P(3), "assigned"); }));
+  a->store().FailApply(absl::DataLossError("the disk is full"));
+  Send(1, Register(UserIn(1), "Alex"));
+  ASSERT_TRUE(Await([&] { return !a->failure().ok(); }));
+  EXPECT_THAT(listener_.Told(P(1)), ElementsAre("assigned", "serving", "committed 0", "stopped"));
+  EXPECT_EQ(listener_.Told(P(2)).back(), "stopped");
+  EXPECT_THAT(listener_.Told(P(3)), ElementsAre("assigned", "stopped"));
+}
+
+TEST_F(WorkerListenerTest, AnInstanceThatIsShutDownStopsItsPartitions) {
+  auto a = Start("a");
+  Give("a", {P(1), P(2)});
+  a.reset();
+  EXPECT_EQ(listener_.Told(P(1)).back(), "stopped");
+  EXPECT_EQ(listener_.Told(P(2)).back(), "stopped");
+}
+
+TEST_F(WorkerListenerTest, TheLagIsToldAboutOnceASecond) {
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  EXPECT_TRUE(Await([&] { return !listener_.Lags(P(1)).empty(); }));
+  EXPECT_EQ(listener_.Lags(P(1))[0], 0);
+}
+
+// --- the history
+
+class WorkerHistoryTest : public WorkerTest {
+ protected:
+  std::unique_ptr<TestInstance> Start(const std::string& id, bool history = true) {
+    TestInstanceOptions options;
+    options.history = history;
+    return WorkerTest::Start(id, options);
+  }
+
+  static bool IsComplete(const TestInstance& instance, int32_t partition) {
+    return StatusOf(instance.history(), P(partition)).state == HistoryStatus::State::kComplete;
+  }
+
+  // The values of the aggregate's events in the instance's store.
+  std::vector<std::string> HistoryOf(TestInstance& instance, int32_t partition,
+                                     const std::string& email) {
+    std::vector<std::string> values;
+    const auto events =
+        instance.store().ListEvents(P(partition), email, Version{0}, 1'000, 1 << 20);
+    EXPECT_TRUE(events.ok()) << events.status();
+    for (const auto& event : *events) {
+      EXPECT_EQ(event.version.value(), static_cast<int64_t>(values.size()));
+      values.push_back(event.event.value());
+    }
+    return values;
+  }
+
+  std::optional<Offset> HistoryOffset(TestInstance& instance, int32_t partition) {
+    const auto offset = instance.store().GetHistoryOffset(P(partition));
+    EXPECT_TRUE(offset.ok());
+    return offset.ok() ? *offset : std::nullopt;
+  }
+};
+
+TEST_F(WorkerHistoryTest, EventsAreInTheHistoryWithTheirSnapshots) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  TestRecord command = Register(user, "Alex", "id-1");
+  command.headers.emplace_back("traceparent", "00-abc-def-01");
+  Send(1, command);
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 1));
+  EXPECT_THAT(HistoryOf(*a, 1, user),
+              ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+  const auto first = (*a->store().ListEvents(P(1), user, Version{0}, 1, 1'000))[0].event;
+  EXPECT_EQ(first.id(), "1:0:0");
+  EXPECT_EQ(first.type(), "UserRegisteredEvent");
+  EXPECT_EQ(first.causation_id(), "id-1");
+  EXPECT_EQ(first.traceparent(), "00-abc-def-01");
+  EXPECT_EQ(absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", absl::FromUnixMillis(first.time_ms()),
+                             absl::UTCTimeZone()),
+            cluster_.Read(P(1), Topic::kEvent)[0].HeaderValue("ce_time"));
+  EXPECT_TRUE(IsComplete(*a, 1));
+  EXPECT_EQ(HistoryOffset(*a, 1), Next(cluster_.Read(P(1), Topic::kEvent).back().offset));
+}
+
+TEST_F(WorkerHistoryTest, WithoutAHistoryNothingIsWrittenToIt) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a", /*history=*/false);
+  Give("a", {P(1)});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 0));
+  EXPECT_THAT(HistoryOf(*a, 1, user), IsEmpty());
+  EXPECT_EQ(HistoryOffset(*a, 1), std::nullopt);
+}
+
+// Turns red when the offset moves before the rebuild has come to it, and when it is not moved then.
+TEST_F(WorkerHistoryTest, ARebuildDelaysNothingAndIsCompleteWithWhatHappensMeanwhile) {
+  const std::string user = UserIn(1);
+  {
+    const auto a = Start("a", /*history=*/false);
+    Give("a", {P(1)});
+    Send(1, Register(user, "Alex"));
+    ASSERT_TRUE(AwaitStored(*a, 1, user, 0));
+  }
+  absl::Notification go_on;
+  stores_["a"].OnUpdateHistory(
+      [&](const auto&) { EXPECT_TRUE(go_on.WaitForNotificationWithTimeout(kTestDeadline)); });
+  const auto a = Start("a");
+  cluster_.Assign("a", {P(1)});
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 1));
+  EXPECT_FALSE(IsComplete(*a, 1));
+  EXPECT_EQ(HistoryOffset(*a, 1), std::nullopt);
+  go_on.Notify();
+  ASSERT_TRUE(Await([&] { return IsComplete(*a, 1); }));
+  EXPECT_THAT(HistoryOf(*a, 1, user),
+              ElementsAre(Registered(user, "Alex"), Renamed(user, "Alex1", 1)));
+  Send(1, Rename(user, "Alex2"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 2));
+  EXPECT_EQ(HistoryOffset(*a, 1), Next(cluster_.Read(P(1), Topic::kEvent).back().offset));
+}
+
+TEST_F(WorkerHistoryTest, AProcessThatDiesDuringARebuildGoesOnWithIt) {
+  const std::string user = UserIn(1);
+  {
+    const auto a = Start("a", /*history=*/false);
+    Give("a", {P(1)});
+    Send(1, Register(user, "Alex"));
+    for (int i = 1; i <= 700; ++i) Send(1, Rename(user, absl::StrCat("Alex", i)));
+    ASSERT_TRUE(AwaitStored(*a, 1, user, 700));
+  }
+  {
+    auto a = Start("a");
+    std::atomic<int> batches = 0;
+    a->store().OnUpdateHistory([&](const auto&) {
+      if (++batches == 2) a->log().Sever();
+    });
+    cluster_.Assign("a", {P(1)});
+    ASSERT_TRUE(Await([&] { return batches == 2; }));
+    Send(1, Rename(user, "never seen"));
+    a->store().OnUpdateHistory(nullptr);
+  }
+  const auto a = Start("a");
+  cluster_.Assign("a", {P(1)});
+  Send(1, Rename(user, "the end"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  ASSERT_TRUE(Await([&] { return IsComplete(*a, 1); }));
+  const auto events = Events(1);
+  ASSERT_TRUE(AwaitStored(*a, 1, user, static_cast<int64_t>(events.size()) - 1));
+  EXPECT_EQ(HistoryOf(*a, 1, user), events);
+}
+
+// Where its events end isn't told, so the offset waits for the next transaction.
+TEST_F(WorkerHistoryTest, AnUnknownTransactionsEventsAreInTheHistoryToo) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  Give("a", {P(1)});
+  a->log().ScriptCommits({CommitFault::kUnknownDone});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 0));
+  EXPECT_THAT(HistoryOf(*a, 1, user), SizeIs(1));
+  EXPECT_EQ(HistoryOffset(*a, 1), std::nullopt);
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 1));
+  EXPECT_THAT(HistoryOf(*a, 1, user), SizeIs(2));
+  EXPECT_EQ(HistoryOffset(*a, 1), Next(cluster_.Read(P(1), Topic::kEvent).back().offset));
+}
+
+TEST_F(WorkerHistoryTest, WhatAnotherOwnerDidIsCaughtUpWith) {
+  const std::string user = UserIn(1);
+  const auto a = Start("a");
+  const auto b = Start("b");
+  Give("a", {P(1)});
+  Send(1, Register(user, "Alex"));
+  ASSERT_TRUE(AwaitProcessed(1));
+  cluster_.Revoke("a", {P(1)});
+  cluster_.Assign("b", {P(1)});
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitStored(*b, 1, user, 1));
+  ASSERT_TRUE(Await([&] { return IsComplete(*b, 1); }));
+  EXPECT_THAT(HistoryOf(*b, 1, user), SizeIs(2));
+  cluster_.Revoke("b", {P(1)});
+  cluster_.Assign("a", {P(1)});
+  Send(1, Rename(user, "Alex2"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 2));
+  ASSERT_TRUE(Await([&] { return IsComplete(*a, 1); }));
+  EXPECT_THAT(HistoryOf(*a, 1, user), SizeIs(3));
+}
+
+TEST_F(WorkerHistoryTest, APartitionWhoseEventsWereDeletedIsProcessedAllTheSame) {
+  const std::string user = UserIn(1);
+  {
+    const auto a = Start("a", /*history=*/false);
+    Give("a", {P(1)});
+    Send(1, Register(user, "Alex"));
+    ASSERT_TRUE(AwaitProcessed(1));
+  }
+  cluster_.Truncate(P(1), Topic::kEvent, Offset{1});
+  const auto a = Start("a");
+  cluster_.Assign("a", {P(1)});
+  Send(1, Rename(user, "Alex1"));
+  ASSERT_TRUE(AwaitStored(*a, 1, user, 1));
+  EXPECT_EQ(StatusOf(a->history(), P(1)).state, HistoryStatus::State::kFailed);
+  EXPECT_EQ(HistoryOffset(*a, 1), std::nullopt);
   EXPECT_TRUE(a->failure().ok()) << a->failure();
 }
 

@@ -13,12 +13,42 @@ absl::Status DeadlineExceeded() {
 // Not worth another try: ends whoever gets it, as the death of the process does.
 absl::Status Severed() { return absl::InternalError("injected: this process is dead"); }
 
+absl::Status Unknown() {
+  return absl::UnknownError("injected: the command may have been written or not");
+}
+
 CommitResult Answer(CommitOutcome outcome) { return {outcome, "injected", {}, {}}; }
 
 }  // namespace
 
 FaultRates FaultRates::All(double rate) {
-  return {rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate, rate};
+  FaultRates rates;
+  for (double FaultRates::*each : {&FaultRates::commit_aborted,
+                                   &FaultRates::commit_fenced,
+                                   &FaultRates::commit_unknown_done,
+                                   &FaultRates::commit_unknown_not_done,
+                                   &FaultRates::commit_lost,
+                                   &FaultRates::poll_unavailable,
+                                   &FaultRates::poll_empty,
+                                   &FaultRates::replay_unavailable,
+                                   &FaultRates::replay_deadline_exceeded,
+                                   &FaultRates::replay_partial,
+                                   &FaultRates::open_unavailable,
+                                   &FaultRates::open_deadline_exceeded,
+                                   &FaultRates::reopen_unavailable,
+                                   &FaultRates::committed_offset_unavailable,
+                                   &FaultRates::append_unavailable,
+                                   &FaultRates::append_resource_exhausted,
+                                   &FaultRates::append_unknown_done,
+                                   &FaultRates::append_unknown_not_done,
+                                   &FaultRates::read_unavailable,
+                                   &FaultRates::read_empty,
+                                   &FaultRates::bounds_unavailable,
+                                   &FaultRates::open_appender_unavailable,
+                                   &FaultRates::open_reader_unavailable}) {
+    rates.*each = rate;
+  }
+  return rates;
 }
 
 class FaultWorkerLog : public WorkerLog {
@@ -30,10 +60,10 @@ class FaultWorkerLog : public WorkerLog {
     return log_->Start(partition, from);
   }
   void Stop(const DomainPartition& partition) override { log_->Stop(partition); }
-  absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) override {
+  absl::StatusOr<PolledRecords> Poll(const PollLimits& limits, absl::Duration wait) override {
     if (faults_->severed()) return Severed();
     if (faults_->Due(&FaultRates::poll_unavailable, "poll unavailable")) return Unavailable();
-    if (faults_->Due(&FaultRates::poll_empty, "poll empty")) return PolledCommands{};
+    if (faults_->Due(&FaultRates::poll_empty, "poll empty")) return PolledRecords{};
     return log_->Poll(limits, wait);
   }
   CommitResult Commit(const Transaction& transaction) override;
@@ -131,6 +161,63 @@ absl::Status FaultWorkerLog::Reopen() {
   return status;
 }
 
+class FaultAppender : public CommandAppender {
+ public:
+  FaultAppender(FaultLog* faults, std::unique_ptr<CommandAppender> appender)
+      : faults_(faults), appender_(std::move(appender)) {}
+
+  void Append(const std::string& domain, const OutputRecord& command, Done done) override;
+
+ private:
+  FaultLog* const faults_;
+  const std::unique_ptr<CommandAppender> appender_;
+};
+
+void FaultAppender::Append(const std::string& domain, const OutputRecord& command, Done done) {
+  // A dead process sends nothing; what it sent before is written without it.
+  if (faults_->severed()) return done(Unavailable());
+  switch (faults_->NextAppendFault()) {
+    case AppendFault::kNone:
+      return appender_->Append(domain, command, std::move(done));
+    case AppendFault::kUnavailable:
+      return done(Unavailable());
+    case AppendFault::kResourceExhausted:
+      return done(absl::ResourceExhaustedError("injected: too much waits to be sent"));
+    case AppendFault::kUnknownDone:
+      return appender_->Append(domain, command,
+                               [done = std::move(done)](const absl::StatusOr<Offset>& offset) {
+                                 done(offset.ok() ? Unknown() : offset.status());
+                               });
+    case AppendFault::kUnknownNotDone:
+      return done(Unknown());
+  }
+}
+
+class FaultReader : public LogReader {
+ public:
+  FaultReader(FaultLog* faults, std::unique_ptr<LogReader> reader)
+      : faults_(faults), reader_(std::move(reader)) {}
+
+  absl::Status Start(PartitionId partition, Offset from) override {
+    return reader_->Start(partition, from);
+  }
+  void Stop(PartitionId partition) override { reader_->Stop(partition); }
+  absl::StatusOr<Polled> Poll(const PollLimits& limits, absl::Duration wait) override {
+    if (faults_->severed()) return Severed();
+    if (faults_->FailureDue(&FaultLog::failing_reads_, &FaultRates::read_unavailable,
+                            "read unavailable")) {
+      return Unavailable();
+    }
+    if (faults_->Due(&FaultRates::read_empty, "read empty")) return Polled{};
+    return reader_->Poll(limits, wait);
+  }
+  void Wake() override { reader_->Wake(); }
+
+ private:
+  FaultLog* const faults_;
+  const std::unique_ptr<LogReader> reader_;
+};
+
 FaultLog::FaultLog(std::unique_ptr<Log> log, uint64_t seed, bool print_seed)
     : log_(std::move(log)), seed_(seed), seed_printed_(!print_seed), random_(seed) {}
 
@@ -165,6 +252,31 @@ void FaultLog::FailReplays(int count) {
 void FaultLog::FailCommittedOffsets(int count) {
   absl::MutexLock lock(&mutex_);
   failing_committed_offsets_ = count;
+}
+
+void FaultLog::FailReads(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_reads_ = count;
+}
+
+void FaultLog::FailBounds(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_bounds_ = count;
+}
+
+void FaultLog::FailOpenAppenders(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_open_appenders_ = count;
+}
+
+void FaultLog::FailOpenReaders(int count) {
+  absl::MutexLock lock(&mutex_);
+  failing_open_readers_ = count;
+}
+
+void FaultLog::ScriptAppends(std::deque<AppendFault> faults) {
+  absl::MutexLock lock(&mutex_);
+  append_script_ = std::move(faults);
 }
 
 void FaultLog::OnCommit(std::function<void(const Transaction&)> hook) {
@@ -229,33 +341,40 @@ bool FaultLog::FailureDue(int FaultLog::*left, double FaultRates::*rate, const c
 
 CommitFault FaultLog::NextCommitFault() {
   absl::MutexLock lock(&mutex_);
-  if (!script_.empty()) {
-    const CommitFault fault = script_.front();
-    script_.pop_front();
-    return fault;
-  }
-  return DrawCommitFault();
+  return NextFault<CommitFault>(
+      &script_,
+      {{CommitFault::kAborted, rates_.commit_aborted, "commit aborted"},
+       {CommitFault::kFenced, rates_.commit_fenced, "commit fenced"},
+       {CommitFault::kUnknownDone, rates_.commit_unknown_done, "commit unknown but done"},
+       {CommitFault::kUnknownNotDone, rates_.commit_unknown_not_done, "commit unknown, not done"},
+       {CommitFault::kLost, rates_.commit_lost, "commit lost"}});
 }
 
-CommitFault FaultLog::DrawCommitFault() {
-  struct Choice {
-    CommitFault fault;
-    double rate;
-    const char* name;
-  };
+AppendFault FaultLog::NextAppendFault() {
+  absl::MutexLock lock(&mutex_);
+  return NextFault<AppendFault>(
+      &append_script_,
+      {{AppendFault::kUnavailable, rates_.append_unavailable, "append unavailable"},
+       {AppendFault::kResourceExhausted, rates_.append_resource_exhausted, "append exhausted"},
+       {AppendFault::kUnknownDone, rates_.append_unknown_done, "append unknown but done"},
+       {AppendFault::kUnknownNotDone, rates_.append_unknown_not_done, "append unknown, not done"}});
+}
+
+template <typename Fault>
+Fault FaultLog::NextFault(std::deque<Fault>* script, const std::vector<Choice<Fault>>& choices) {
+  if (!script->empty()) {
+    const Fault fault = script->front();
+    script->pop_front();
+    return fault;
+  }
   double draw = std::uniform_real_distribution<>()(random_);
-  for (const Choice& choice :
-       {Choice{CommitFault::kAborted, rates_.commit_aborted, "commit aborted"},
-        {CommitFault::kFenced, rates_.commit_fenced, "commit fenced"},
-        {CommitFault::kUnknownDone, rates_.commit_unknown_done, "commit unknown but done"},
-        {CommitFault::kUnknownNotDone, rates_.commit_unknown_not_done, "commit unknown, not done"},
-        {CommitFault::kLost, rates_.commit_lost, "commit lost"}}) {
+  for (const Choice<Fault>& choice : choices) {
     draw -= choice.rate;
     if (draw >= 0) continue;
     ++given_[choice.name];
     return choice.fault;
   }
-  return CommitFault::kNone;
+  return Fault::kNone;
 }
 
 std::vector<DomainPartition> FaultLog::Choose(const Transaction& transaction) {
@@ -272,6 +391,38 @@ absl::StatusOr<std::unique_ptr<WorkerLog>> FaultLog::OpenWorker(int index) {
   auto worker = log_->OpenWorker(index);
   if (!worker.ok()) return worker.status();
   return std::make_unique<FaultWorkerLog>(this, *std::move(worker));
+}
+
+absl::StatusOr<std::unique_ptr<CommandAppender>> FaultLog::OpenAppender() {
+  if (severed()) return Severed();
+  if (FailureDue(&FaultLog::failing_open_appenders_, &FaultRates::open_appender_unavailable,
+                 "open appender unavailable")) {
+    return Unavailable();
+  }
+  auto appender = log_->OpenAppender();
+  if (!appender.ok()) return appender.status();
+  return std::make_unique<FaultAppender>(this, *std::move(appender));
+}
+
+absl::StatusOr<std::unique_ptr<LogReader>> FaultLog::OpenReader(const std::string& domain,
+                                                                Topic topic) {
+  if (severed()) return Severed();
+  if (FailureDue(&FaultLog::failing_open_readers_, &FaultRates::open_reader_unavailable,
+                 "open reader unavailable")) {
+    return Unavailable();
+  }
+  auto reader = log_->OpenReader(domain, topic);
+  if (!reader.ok()) return reader.status();
+  return std::make_unique<FaultReader>(this, *std::move(reader));
+}
+
+absl::StatusOr<TopicBounds> FaultLog::Bounds(const DomainPartition& partition, Topic topic) {
+  if (severed()) return Severed();
+  if (FailureDue(&FaultLog::failing_bounds_, &FaultRates::bounds_unavailable,
+                 "bounds unavailable")) {
+    return Unavailable();
+  }
+  return log_->Bounds(partition, topic);
 }
 
 absl::StatusOr<OpenedPartition> FaultLog::OpenPartition(const DomainPartition& partition,

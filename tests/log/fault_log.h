@@ -35,6 +35,14 @@ enum class CommitFault {
   kLost,            // some of the partitions are gone: SetLose() makes it so
 };
 
+enum class AppendFault {
+  kNone,
+  kUnavailable,        // nothing was written
+  kResourceExhausted,  // neither
+  kUnknownDone,        // it is written, and the answer got lost
+  kUnknownNotDone,     // it isn't
+};
+
 // How often each answer is given, from 0 (never) to 1.
 struct FaultRates {
   double commit_aborted = 0;
@@ -51,6 +59,15 @@ struct FaultRates {
   double open_deadline_exceeded = 0;
   double reopen_unavailable = 0;
   double committed_offset_unavailable = 0;
+  double append_unavailable = 0;
+  double append_resource_exhausted = 0;
+  double append_unknown_done = 0;
+  double append_unknown_not_done = 0;
+  double read_unavailable = 0;  // LogReader::Poll()
+  double read_empty = 0;
+  double bounds_unavailable = 0;
+  double open_appender_unavailable = 0;
+  double open_reader_unavailable = 0;
 
   static FaultRates All(double rate);
 };
@@ -71,6 +88,11 @@ class FaultLog : public Log {
   void FailOpens(int count);
   void FailReplays(int count);
   void FailCommittedOffsets(int count);
+  void FailReads(int count);
+  void FailBounds(int count);
+  void FailOpenAppenders(int count);
+  void FailOpenReaders(int count);
+  void ScriptAppends(std::deque<AppendFault> faults);
   // Called before each Commit(), on the worker's thread.
   void OnCommit(std::function<void(const Transaction&)> hook);
   // Called in each Reopen(), on the worker's thread, before it does anything.
@@ -103,10 +125,23 @@ class FaultLog : public Log {
                                                 std::stop_token stop) override;
   absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from, Offset end,
                       const ReplaySink& sink, std::stop_token stop) override;
+  absl::StatusOr<std::unique_ptr<CommandAppender>> OpenAppender() override;
+  absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& domain,
+                                                        Topic topic) override;
+  absl::StatusOr<TopicBounds> Bounds(const DomainPartition& partition, Topic topic) override;
   Membership& membership() override { return log_->membership(); }
 
  private:
+  friend class FaultAppender;
+  friend class FaultReader;
   friend class FaultWorkerLog;
+
+  template <typename Fault>
+  struct Choice {
+    Fault fault;
+    double rate;
+    const char* name;
+  };
 
   struct Counters {
     int commits = 0;
@@ -121,7 +156,11 @@ class FaultLog : public Log {
   // Whether one of `*left` scripted failures is due, or the fault is by its rate.
   bool FailureDue(int FaultLog::*left, double FaultRates::*rate, const char* name);
   CommitFault NextCommitFault();
-  CommitFault DrawCommitFault() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  AppendFault NextAppendFault();
+  // What the script says, or else chance; `kNone` when neither says anything.
+  template <typename Fault>
+  Fault NextFault(std::deque<Fault>* script, const std::vector<Choice<Fault>>& choices)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool severed() const;
   // Some of the transaction's partitions, at least one.
   std::vector<DomainPartition> Choose(const Transaction& transaction);
@@ -136,10 +175,15 @@ class FaultLog : public Log {
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   FaultRates rates_ ABSL_GUARDED_BY(mutex_);
   std::deque<CommitFault> script_ ABSL_GUARDED_BY(mutex_);
+  std::deque<AppendFault> append_script_ ABSL_GUARDED_BY(mutex_);
   int failing_reopens_ ABSL_GUARDED_BY(mutex_) = 0;
   int failing_opens_ ABSL_GUARDED_BY(mutex_) = 0;
   int failing_replays_ ABSL_GUARDED_BY(mutex_) = 0;
   int failing_committed_offsets_ ABSL_GUARDED_BY(mutex_) = 0;
+  int failing_reads_ ABSL_GUARDED_BY(mutex_) = 0;
+  int failing_bounds_ ABSL_GUARDED_BY(mutex_) = 0;
+  int failing_open_appenders_ ABSL_GUARDED_BY(mutex_) = 0;
+  int failing_open_readers_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void(const Transaction&)> on_commit_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_reopen_ ABSL_GUARDED_BY(mutex_);
   std::function<void(const DomainPartition&)> lose_ ABSL_GUARDED_BY(mutex_);

@@ -12,6 +12,11 @@ void FaultStore::FailApply(const absl::Status& error) {
   apply_failure_ = error;
 }
 
+void FaultStore::FailHistory(const absl::Status& error) {
+  absl::MutexLock lock(&mutex_);
+  history_failure_ = error;
+}
+
 int FaultStore::drops() const {
   absl::MutexLock lock(&mutex_);
   return drops_;
@@ -20,6 +25,11 @@ int FaultStore::drops() const {
 absl::Status FaultStore::failure() const {
   absl::MutexLock lock(&mutex_);
   return failure_;
+}
+
+absl::Status FaultStore::history_failure() const {
+  absl::MutexLock lock(&mutex_);
+  return failure_.ok() ? history_failure_ : failure_;
 }
 
 absl::StatusOr<std::optional<esd::v1::StoredSnapshot>> FaultStore::GetSnapshot(
@@ -56,6 +66,37 @@ absl::Status FaultStore::DropPartition(const DomainPartition& partition) {
     ++drops_;
   }
   return MemorySnapshotStore::DropPartition(partition);
+}
+
+absl::StatusOr<std::vector<SnapshotStore::KeyedSnapshot>> FaultStore::ListSnapshots(
+    const DomainPartition& partition, std::string_view prefix, std::string_view after,
+    size_t limit) const {
+  if (absl::Status status = failure(); !status.ok()) return status;
+  return MemorySnapshotStore::ListSnapshots(partition, prefix, after, limit);
+}
+
+absl::StatusOr<std::vector<SnapshotStore::VersionedEvent>> FaultStore::ListEvents(
+    const DomainPartition& partition, std::string_view key, Version from, size_t limit,
+    size_t max_bytes) const {
+  if (absl::Status status = history_failure(); !status.ok()) return status;
+  return MemorySnapshotStore::ListEvents(partition, key, from, limit, max_bytes);
+}
+
+absl::StatusOr<std::optional<Offset>> FaultStore::GetHistoryOffset(
+    const DomainPartition& partition) const {
+  if (absl::Status status = history_failure(); !status.ok()) return status;
+  return MemorySnapshotStore::GetHistoryOffset(partition);
+}
+
+absl::Status FaultStore::UpdateHistory(const DomainPartition& partition,
+                                       const std::vector<StoreUpdate::Event>& events, Offset next) {
+  if (absl::Status status = history_failure(); !status.ok()) return status;
+  return MemorySnapshotStore::UpdateHistory(partition, events, next);
+}
+
+absl::Status FaultStore::DropHistory() {
+  if (absl::Status status = history_failure(); !status.ok()) return status;
+  return MemorySnapshotStore::DropHistory();
 }
 
 }  // namespace esd

@@ -5,6 +5,7 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@ class FaultStore : public MemorySnapshotStore {
   void Fail(const absl::Status& error);
   // Only Apply() fails.
   void FailApply(const absl::Status& error);
+  // Only the functions of the history fail.
+  void FailHistory(const absl::Status& error);
   // How often DropPartition() was called.
   int drops() const;
 
@@ -33,13 +36,28 @@ class FaultStore : public MemorySnapshotStore {
       const DomainPartition& partition) const override;
   absl::Status Apply(const std::vector<StoreUpdate>& updates) override;
   absl::Status DropPartition(const DomainPartition& partition) override;
+  absl::StatusOr<std::vector<KeyedSnapshot>> ListSnapshots(const DomainPartition& partition,
+                                                           std::string_view prefix,
+                                                           std::string_view after,
+                                                           size_t limit) const override;
+  absl::StatusOr<std::vector<VersionedEvent>> ListEvents(const DomainPartition& partition,
+                                                         std::string_view key, Version from,
+                                                         size_t limit,
+                                                         size_t max_bytes) const override;
+  absl::StatusOr<std::optional<Offset>> GetHistoryOffset(
+      const DomainPartition& partition) const override;
+  absl::Status UpdateHistory(const DomainPartition& partition,
+                             const std::vector<StoreUpdate::Event>& events, Offset next) override;
+  absl::Status DropHistory() override;
 
  private:
   absl::Status failure() const;
+  absl::Status history_failure() const;
 
   mutable absl::Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::Status apply_failure_ ABSL_GUARDED_BY(mutex_);
+  absl::Status history_failure_ ABSL_GUARDED_BY(mutex_);
   int drops_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -15,7 +15,9 @@
 #include "engine/log/kafka/kafka_admin.h"
 #include "engine/log/kafka/kafka_log.h"
 #include "engine/log/kafka/topic_names.h"
+#include "tests/log/log_contract_language.h"
 #include "tests/log/log_contract_test.h"
+#include "tests/log/network_cut.h"
 
 namespace esd {
 namespace {
@@ -132,6 +134,9 @@ class KafkaTransaction : public OpenTransaction {
   bool Commit() override {
     return static_cast<bool>(Ok(rd_kafka_commit_transaction(producer_.get(), kTimeoutMs)));
   }
+  void Abort() override {
+    EXPECT_TRUE(Ok(rd_kafka_abort_transaction(producer_.get(), kTimeoutMs)));
+  }
 
  private:
   const Producer producer_;
@@ -161,6 +166,7 @@ class KafkaHarness : public LogContractHarness {
     options.topic_prefix = prefix_;
     options.domains = {"alpha", "beta"};
     options.instance_id = instance;
+    options.address = AddressOf(instance);
     // A broker may not know yet that it leads the partitions of topics just made.
     const absl::Time deadline = absl::Now() + kContractDeadline;
     auto log = kafka::OpenKafkaLog(options);
@@ -200,10 +206,16 @@ class KafkaHarness : public LogContractHarness {
 
   // As an administrator does it; librdkafka has no call for it.
   void Expel(const std::string& instance) override {
-    const std::vector<std::string> ids = MembersOf("esd-" + instance);
+    const std::vector<std::string> ids = MembersOf(ClientIdOf(instance));
     ASSERT_EQ(ids.size(), 1u);
     EXPECT_EQ(LeaveGroup(bootstrap_, group_, ids[0]), 0);
   }
+
+  // KafkaLog's own default, the shortest that brokers allow.
+  absl::Duration SessionTimeout() const override { return absl::Seconds(6); }
+
+  void CutOff(const std::string& instance) override { CutOffClients(ClientIdOf(instance)); }
+  void Reconnect(const std::string& instance) override { ReconnectClients(ClientIdOf(instance)); }
 
   std::unique_ptr<OpenTransaction> BeginAs(const std::string& instance,
                                            const DomainPartition& partition) override {
@@ -226,6 +238,9 @@ class KafkaHarness : public LogContractHarness {
   }
 
  private:
+  // As KafkaLog makes it.
+  static std::string ClientIdOf(const std::string& instance) { return "esd-" + instance; }
+
   std::string NameOf(const DomainPartition& partition, Topic topic) const {
     return kafka::TopicName(prefix_, partition.domain, topic);
   }
@@ -268,6 +283,91 @@ class KafkaHarness : public LogContractHarness {
 std::unique_ptr<LogContractHarness> MakeKafkaHarness() { return std::make_unique<KafkaHarness>(); }
 
 INSTANTIATE_TEST_SUITE_P(Kafka, LogContract, testing::Values(&MakeKafkaHarness));
+
+// --- a broker that can't be reached
+
+// What was answered is what is in the topic, whenever the commands get through or not.
+TEST(KafkaLog, CommandsThatDoNotGetThroughAreAnsweredInTimeAndAsItIs) {
+  KafkaHarness harness;
+  const auto a = harness.OpenInstance("a");
+  Appending appending(*a);
+  appending.Append(kAlpha0, "0");
+  appending.Await();
+  harness.CutOff("a");
+  const absl::Time begin = absl::Now();
+  for (int i = 1; i < 50; ++i) appending.Append(kAlpha0, absl::StrCat(i));
+  auto answers = appending.Await();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(12));
+  harness.Reconnect("a");
+  EXPECT_TRUE(Eventually([&] {
+    appending.Append(kAlpha0, absl::StrCat(answers.size()));
+    answers = appending.Await();
+    return answers.back().ok();
+  }));
+
+  const auto b = harness.OpenInstance("b");
+  Reading reading(*b, Topic::kCommand);
+  reading.Start(kAlpha0, 0);
+  reading.AwaitNext(kAlpha0, BoundsOk(*b, kAlpha0, Topic::kCommand).end);
+  std::map<size_t, int> written;
+  for (const std::string& value : reading.values(kAlpha0)) ++written[std::stoul(value)];
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const absl::Status status = answers[i].status();
+    if (status.ok()) {
+      EXPECT_EQ(written[i], 1) << i;
+    } else if (absl::IsUnknown(status)) {
+      EXPECT_LE(written[i], 1) << i;
+    } else {
+      EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+      EXPECT_EQ(written[i], 0) << i;
+    }
+  }
+}
+
+TEST(KafkaLog, AnAppenderThatGoesWhileNothingGetsThroughAnswersInTime) {
+  KafkaHarness harness;
+  const auto a = harness.OpenInstance("a");
+  Appending appending(*a);
+  harness.CutOff("a");
+  for (int i = 0; i < 50; ++i) appending.Append(kAlpha0, absl::StrCat(i));
+  const absl::Time begin = absl::Now();
+  for (const auto& answer : appending.Close()) {
+    EXPECT_TRUE(absl::IsUnavailable(answer.status()) || absl::IsUnknown(answer.status()))
+        << answer.status();
+  }
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(12));
+  harness.Reconnect("a");
+}
+
+TEST(KafkaLog, WhoReadsAndFollowsTheOwnersGoesOnByItselfWhenTheBrokerIsBack) {
+  KafkaHarness harness;
+  RecordingListener::Timeline timeline;
+  ContractInstance b(harness.OpenInstance("b"), "b", &timeline);
+  b.Join();
+  b.listener.AwaitOwned(kAllPartitionCount);
+  CommitEvents(*b.worker, kAlpha0, {"1"});
+  const auto a = harness.OpenInstance("a");
+  Reading reading(*a, Topic::kEvent);
+  reading.Start(kAlpha0, 0);
+  reading.AwaitRecords(kAlpha0, 1);
+
+  harness.CutOff("a");
+  TransactionPart claim = Part(kAlpha0, 2, {Topic::kEvent}, "2");
+  claim.ownership = OwnershipMark::kClaim;
+  ASSERT_TRUE(Committed(CommitAtLast(*b.worker, {{claim}})));
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(reading.Poll({}, absl::Seconds(1)), 0u);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+  const absl::Status bounds = a->Bounds(kAlpha0, Topic::kEvent).status();
+  EXPECT_TRUE(absl::IsUnavailable(bounds)) << bounds;
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(30));
+  EXPECT_EQ(a->membership().OwnerOf(kAlpha0), std::nullopt);
+
+  harness.Reconnect("a");
+  reading.AwaitRecords(kAlpha0, 2);
+  EXPECT_EQ(reading.values(kAlpha0)[1], "2");
+  EXPECT_TRUE(Eventually([&] { return a->membership().OwnerOf(kAlpha0).has_value(); }));
+}
 
 }  // namespace
 }  // namespace esd

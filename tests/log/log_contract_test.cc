@@ -8,150 +8,23 @@
 #include <stop_token>
 #include <thread>
 
+#include "tests/log/log_contract_language.h"
+
 namespace esd {
-namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
-
-const DomainPartition kAlpha0{"alpha", PartitionId{0}};
-const DomainPartition kAlpha1{"alpha", PartitionId{1}};
-const DomainPartition kBeta0{"beta", PartitionId{0}};
-const DomainPartition kBeta1{"beta", PartitionId{1}};
-constexpr size_t kAllPartitionCount = 4;
-
-// --- the small language of these tests
-
-std::vector<TestRecord> Numbered(int from, int to) {
-  std::vector<TestRecord> records;
-  for (int i = from; i < to; ++i) {
-    records.push_back({absl::StrCat("key", i), absl::StrCat(i), {}, {}, 0});
-  }
-  return records;
-}
-
-OutputRecord Output(Topic topic, PartitionId partition, std::string value) {
-  return {topic, partition, "key", std::move(value), {}};
-}
-
-// A part that moves the position and writes a record each to the topics.
-TransactionPart Part(const DomainPartition& partition, int64_t next, std::vector<Topic> topics = {},
-                     const std::string& value = "value") {
-  TransactionPart part{partition, Offset{next}, OwnershipMark::kNone, {}};
-  for (const Topic topic : topics) {
-    part.records.push_back(Output(topic, partition.partition, value));
-  }
-  return part;
-}
-
-// Commits, however often it takes: what answers kAborted may succeed the next time.
-CommitResult CommitAtLast(WorkerLog& worker, const Transaction& transaction) {
-  const absl::Time deadline = absl::Now() + kContractDeadline;
-  for (;;) {
-    CommitResult result = worker.Commit(transaction);
-    const bool reopen =
-        result.outcome == CommitOutcome::kFenced || result.outcome == CommitOutcome::kUnknown;
-    if (result.outcome == CommitOutcome::kCommitted || result.outcome == CommitOutcome::kLost ||
-        absl::Now() > deadline) {
-      return result;
-    }
-    if (reopen) {
-      EXPECT_TRUE(worker.Reopen().ok());
-    }
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-}
-
-testing::AssertionResult Committed(const CommitResult& result) {
-  if (result.outcome == CommitOutcome::kCommitted) return testing::AssertionSuccess();
-  return testing::AssertionFailure()
-         << "outcome " << static_cast<int>(result.outcome) << ": " << result.reason;
-}
-
-// Polls until `count` commands came, for each partition in the order that they came in.
-std::map<DomainPartition, std::vector<TestRecord>> PollAll(WorkerLog& worker, size_t count,
-                                                           const PollLimits& limits = {}) {
-  std::map<DomainPartition, std::vector<TestRecord>> commands;
-  size_t got = 0;
-  for (const absl::Time deadline = absl::Now() + kContractDeadline; got < count;) {
-    const auto polled = worker.Poll(limits, absl::Seconds(1));
-    if (absl::Now() > deadline) {
-      ADD_FAILURE() << "only " << got << " of " << count << " commands came";
-      break;
-    }
-    if (!polled.ok()) {
-      EXPECT_TRUE(absl::IsUnavailable(polled.status())) << polled.status();
-      continue;
-    }
-    for (const CommandBatch& batch : polled->batches) {
-      EXPECT_FALSE(batch.records.empty());
-      for (const InputRecord& record : batch.records) {
-        commands[batch.partition].push_back(TestRecord::Of(record));
-        ++got;
-      }
-    }
-  }
-  return commands;
-}
-
-std::vector<std::string> ValuesOf(const std::vector<TestRecord>& records) {
-  std::vector<std::string> values;
-  for (const TestRecord& record : records) values.push_back(record.value.value_or("(null)"));
-  return values;
-}
-
-OpenedPartition OpenOk(Log& log, const DomainPartition& partition) {
-  const auto opened = log.OpenPartition(partition, {});
-  EXPECT_TRUE(opened.ok()) << opened.status();
-  return opened.value_or(OpenedPartition{});
-}
-
-std::vector<TestRecord> ReplayOk(Log& log, const DomainPartition& partition, Topic topic,
-                                 Offset from, Offset end) {
-  std::vector<TestRecord> records;
-  Offset before = from;
-  const ReplaySink sink = [&](const std::vector<InputRecord>& batch, Offset next) {
-    EXPECT_GE(next, before);
-    EXPECT_LE(next, end);
-    for (const InputRecord& record : batch) {
-      EXPECT_GE(record.offset, before);
-      EXPECT_LT(record.offset, next);
-      records.push_back(TestRecord::Of(record));
-    }
-    before = next;
-    return absl::OkStatus();
-  };
-  const absl::Status status = log.Replay(partition, topic, from, end, sink, {});
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(before, std::max(from, end));
-  return records;
-}
-
-std::vector<TestRecord> Snapshots(Log& log, const DomainPartition& partition) {
-  const OpenedPartition opened = OpenOk(log, partition);
-  return ReplayOk(log, partition, Topic::kSnapshot, opened.snapshot_begin, opened.snapshot_end);
-}
-
-std::vector<TestRecord> Replies(Log& log, const DomainPartition& partition) {
-  const OpenedPartition opened = OpenOk(log, partition);
-  return ReplayOk(log, partition, Topic::kReply, opened.reply_begin, opened.reply_end);
-}
-
-// Commits `count` transactions of one snapshot each: positions and values 1, 2, …
-void CommitSnapshots(WorkerLog& worker, const DomainPartition& partition, int count) {
-  for (int i = 1; i <= count; ++i) {
-    ASSERT_TRUE(Committed(
-        CommitAtLast(worker, {{Part(partition, i, {Topic::kSnapshot}, absl::StrCat(i))}})));
-  }
-}
-
-}  // namespace
 
 // --- fixture
 
 void RecordingListener::OnAssigned(const std::vector<DomainPartition>& partitions) {
+  std::function<void(const std::vector<DomainPartition>&)> hook;
+  {
+    absl::MutexLock lock(&mutex_);
+    hook = on_assigned_;
+  }
+  if (hook) hook(partitions);
   Note("assigned", partitions);
   absl::MutexLock lock(&mutex_);
   for (const DomainPartition& partition : partitions) {
@@ -175,6 +48,12 @@ void RecordingListener::OnLost(const std::vector<DomainPartition>& partitions) {
   Note("lost", partitions);
   absl::MutexLock lock(&mutex_);
   for (const DomainPartition& partition : partitions) owned_.erase(partition);
+}
+
+void RecordingListener::SetOnAssigned(
+    std::function<void(const std::vector<DomainPartition>&)> hook) {
+  absl::MutexLock lock(&mutex_);
+  on_assigned_ = std::move(hook);
 }
 
 void RecordingListener::SetOnRevoked(
@@ -296,7 +175,7 @@ TEST_P(LogContract, APollReturnsAtMostOneBatchPerPartition) {
     const auto polled = a->worker->Poll({}, absl::Seconds(1));
     ASSERT_TRUE(polled.ok());
     std::set<DomainPartition> seen;
-    for (const CommandBatch& batch : polled->batches) {
+    for (const RecordBatch& batch : polled->batches) {
       EXPECT_TRUE(seen.insert(batch.partition).second);
       got += batch.records.size();
     }
@@ -452,6 +331,8 @@ TEST_P(LogContract, AnUntouchedPartitionHasNoPosition) {
   EXPECT_EQ(opened.command_begin, Offset{0});
   EXPECT_EQ(opened.snapshot_begin, opened.snapshot_end);
   EXPECT_EQ(opened.reply_begin, opened.reply_end);
+  EXPECT_EQ(opened.event_begin, Offset{0});
+  EXPECT_EQ(opened.event_end, Offset{0});
   const auto committed = a->worker->CommittedOffset(kAlpha0);
   ASSERT_TRUE(committed.ok()) << committed.status();
   EXPECT_EQ(*committed, std::nullopt);
@@ -465,10 +346,12 @@ TEST_P(LogContract, ACommitWritesAllItsPartsAndMovesTheirPositions) {
                                  Part(kBeta1, 9, {Topic::kSnapshot}), Part(kAlpha1, 1)}});
   ASSERT_TRUE(Committed(result));
   ASSERT_THAT(result.written, SizeIs(3));
+  EXPECT_EQ(result.written[0].event_end, Offset{1});
   EXPECT_EQ(result.written[0].snapshot_end, Offset{1});
   EXPECT_EQ(result.written[0].reply_end, Offset{1});
   EXPECT_EQ(result.written[1].snapshot_end, Offset{1});
   EXPECT_EQ(result.written[1].reply_end, std::nullopt);
+  EXPECT_EQ(result.written[1].event_end, std::nullopt);
   EXPECT_EQ(result.written[2].snapshot_end, std::nullopt);
 
   const auto b = Open("b");
@@ -614,10 +497,7 @@ TEST_P(LogContract, AnAbortedCommitLeavesNothingAndTheNextOneWorks) {
   TransactionPart bad = Part(kAlpha0, 9, {Topic::kSnapshot, Topic::kReply}, "bad");
   // Larger than the topic takes: found by the broker, behind what it has taken already.
   const size_t too_large = a->log->MaxRecordBytes("alpha", Topic::kCommand) + 10'000;
-  std::string noise(too_large, 'x');  // that can't be compressed
-  uint32_t state = 1;
-  for (char& c : noise) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
-  bad.records.push_back(Output(Topic::kCommand, kAlpha1.partition, noise));
+  bad.records.push_back(Output(Topic::kCommand, kAlpha1.partition, Noise(too_large)));
   const CommitResult result = a->worker->Commit({{Part(kBeta0, 7, {Topic::kSnapshot}), bad}});
   EXPECT_EQ(result.outcome, CommitOutcome::kAborted) << result.reason;
   EXPECT_FALSE(result.reason.empty());
@@ -698,10 +578,15 @@ TEST_P(LogContract, OpeningTellsTheBoundsAsOfNow) {
   CommitSnapshots(*a->worker, kAlpha0, 3);
   ASSERT_TRUE(
       Committed(CommitAtLast(*a->worker, {{Part(kAlpha0, 4, {Topic::kReply, Topic::kReply})}})));
+  ASSERT_TRUE(Committed(CommitAtLast(
+      *a->worker, {{Part(kAlpha0, 5, {Topic::kEvent, Topic::kEvent, Topic::kEvent})}})));
+  harness().Truncate(kAlpha0, Topic::kEvent, Offset{2});
   harness().Truncate(kAlpha0, Topic::kCommand, Offset{2});
   harness().Truncate(kAlpha0, Topic::kReply, Offset{1});
   const OpenedPartition opened = OpenOk(*a->log, kAlpha0);
-  EXPECT_EQ(opened.committed, Offset{4});
+  EXPECT_EQ(opened.committed, Offset{5});
+  EXPECT_EQ(opened.event_begin, Offset{2});
+  EXPECT_GE(opened.event_end, Offset{3});
   EXPECT_EQ(opened.command_begin, Offset{2});
   EXPECT_EQ(opened.snapshot_begin, Offset{0});
   EXPECT_GE(opened.snapshot_end, Offset{3});
@@ -1003,6 +888,8 @@ TEST_P(LogContract, AMemberThatTheGroupGaveUpOnCanNotCommit) {
   EXPECT_EQ(OpenOk(*b->log, kAlpha0).committed, Offset{1});
   EXPECT_TRUE(Committed(CommitAtLast(*b->worker, {{Part(kAlpha0, 2, {Topic::kSnapshot}, "2")}})));
   EXPECT_THAT(ValuesOf(Snapshots(*b->log, kAlpha0)), ElementsAre("1", "2"));
+
+  EXPECT_TRUE(Eventually([&] { return !a->log->membership().HoldsLease(); }));
 
   // It is told, joins again, and the two share.
   a->listener.SetOnRevoked(nullptr);

@@ -29,6 +29,7 @@ class OpenTransaction {
   virtual ~OpenTransaction() = default;
   // Whether it could still be committed.
   virtual bool Commit() = 0;
+  virtual void Abort() = 0;
 };
 
 // A fresh log with the domains `alpha` and `beta`, two partitions each, for any number of
@@ -37,7 +38,9 @@ class LogContractHarness {
  public:
   virtual ~LogContractHarness() = default;
 
+  // Others reach the instance at AddressOf(instance).
   virtual std::unique_ptr<Log> OpenInstance(const std::string& instance) = 0;
+  static std::string AddressOf(const std::string& instance) { return instance + ".test:7070"; }
 
   // Appends commands as a producer outside does; they are durable when it returns.
   virtual void Append(const DomainPartition& partition, const std::vector<TestRecord>& records) = 0;
@@ -49,6 +52,15 @@ class LogContractHarness {
   // The group gives up on the instance's member. It is told as soon as its listener has returned
   // from whatever it is doing.
   virtual void Expel(const std::string& instance) = 0;
+
+  // The group gives up on a member that it hasn't heard of for so long.
+  virtual absl::Duration SessionTimeout() const = 0;
+
+  // The instance and the log hear nothing of each other any more: after a while the group gives up
+  // on its member, without telling it.
+  virtual void CutOff(const std::string& instance) = 0;
+  // They hear of each other again.
+  virtual void Reconnect(const std::string& instance) = 0;
 
   // What worker 0 of `instance`, which is gone, might have left behind: a transaction that has
   // written to the partition's event and snapshot topics.
@@ -81,6 +93,8 @@ class RecordingListener : public MembershipListener {
   void OnLost(const std::vector<DomainPartition>& partitions) override;
   void OnFailed(const absl::Status& error) override { ADD_FAILURE() << error; }
 
+  // Called in each OnAssigned(), before anything else.
+  void SetOnAssigned(std::function<void(const std::vector<DomainPartition>&)> hook);
   // Called in each OnRevoked(), while the partitions are still this instance's.
   void SetOnRevoked(std::function<void(const std::vector<DomainPartition>&)> hook);
 
@@ -96,6 +110,7 @@ class RecordingListener : public MembershipListener {
   Timeline* const timeline_;
   mutable absl::Mutex mutex_;
   std::set<DomainPartition> owned_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(const std::vector<DomainPartition>&)> on_assigned_ ABSL_GUARDED_BY(mutex_);
   std::function<void(const std::vector<DomainPartition>&)> on_revoked_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "engine/log/kafka/topic_names.h"
+#include "tests/log/memory_appender.h"
 #include "tests/log/memory_membership.h"
+#include "tests/log/memory_reader.h"
 
 namespace esd {
 namespace {
@@ -15,28 +17,16 @@ namespace {
 // Small, so that tests meet replays of several calls.
 constexpr size_t kRecordsPerReplayCall = 50;
 
-size_t SizeOf(const OutputRecord& record) {
-  size_t size = record.key.value_or("").size() + record.value.value_or("").size();
-  for (const auto& header : record.headers) {
-    size += header.name.size() + header.value.value_or("").size();
-  }
-  return size;
-}
-
-TestRecord Copy(const OutputRecord& output) {
-  TestRecord record{output.key, output.value, {}, {}, 0};
-  for (const auto& header : output.headers) {
-    record.headers.emplace_back(std::string(header.name), header.value);
-  }
-  return record;
-}
-
 }  // namespace
 
 class MemoryWorkerLog : public WorkerLog {
  public:
-  MemoryWorkerLog(MemoryCluster* cluster, const MemoryMembership* membership, std::string identity)
-      : cluster_(cluster), membership_(membership), identity_(std::move(identity)) {}
+  MemoryWorkerLog(MemoryCluster* cluster, const MemoryMembership* membership, std::string identity,
+                  std::string address)
+      : cluster_(cluster),
+        membership_(membership),
+        identity_(std::move(identity)),
+        address_(std::move(address)) {}
 
   absl::Status Start(const DomainPartition& partition, Offset from) override {
     absl::MutexLock lock(&cluster_->mutex_);
@@ -49,11 +39,12 @@ class MemoryWorkerLog : public WorkerLog {
     readings_.erase(partition);
   }
 
-  absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) override;
+  absl::StatusOr<PolledRecords> Poll(const PollLimits& limits, absl::Duration wait) override;
 
   CommitResult Commit(const Transaction& transaction) override {
     absl::MutexLock lock(&cluster_->mutex_);
-    return cluster_->Commit(transaction, identity_, epoch_, membership_->view());
+    return cluster_->Commit(transaction, {identity_, membership_->instance(), address_, epoch_},
+                            membership_->view());
   }
 
   absl::Status Reopen() override {
@@ -70,7 +61,7 @@ class MemoryWorkerLog : public WorkerLog {
     const auto reading = readings_.find(partition);
     if (reading == readings_.end()) return std::nullopt;
     const auto& log = cluster_->LogOf(partition, Topic::kCommand);
-    return std::max<int64_t>(0, log.end.value() - reading->second.value());
+    return std::max<int64_t>(0, log.stable_end().value() - reading->second.value());
   }
 
   void Wake() override {
@@ -84,12 +75,13 @@ class MemoryWorkerLog : public WorkerLog {
   bool AnythingWaits() const ABSL_SHARED_LOCKS_REQUIRED(cluster_->mutex_);
   // Takes what fits of one partition.
   absl::Status Take(const DomainPartition& partition, const PollLimits& limits, size_t* bytes,
-                    Memory* memory, PolledCommands* commands)
+                    Memory* memory, PolledRecords* commands)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(cluster_->mutex_);
 
   MemoryCluster* const cluster_;
   const MemoryMembership* const membership_;
   const std::string identity_;
+  const std::string address_;
   int64_t epoch_ = 0;
 
   // Guarded by the cluster's mutex.
@@ -98,8 +90,7 @@ class MemoryWorkerLog : public WorkerLog {
   bool woken_ = false;
 };
 
-absl::StatusOr<PolledCommands> MemoryWorkerLog::Poll(const PollLimits& limits,
-                                                     absl::Duration wait) {
+absl::StatusOr<PolledRecords> MemoryWorkerLog::Poll(const PollLimits& limits, absl::Duration wait) {
   absl::MutexLock lock(&cluster_->mutex_);
   const auto ready = [this] { return woken_ || AnythingWaits(); };
   cluster_->mutex_.AwaitWithTimeout(absl::Condition(&ready), wait);
@@ -108,7 +99,7 @@ absl::StatusOr<PolledCommands> MemoryWorkerLog::Poll(const PollLimits& limits,
   for (const auto& [partition, next] : readings_) order.push_back(partition);
   std::rotate(order.begin(), std::upper_bound(order.begin(), order.end(), last_), order.end());
 
-  PolledCommands commands;
+  PolledRecords commands;
   auto memory = std::make_shared<Memory>();
   size_t bytes = 0;
   for (const DomainPartition& partition : order) {
@@ -122,23 +113,23 @@ absl::StatusOr<PolledCommands> MemoryWorkerLog::Poll(const PollLimits& limits,
 
 bool MemoryWorkerLog::AnythingWaits() const {
   return std::any_of(readings_.begin(), readings_.end(), [this](const auto& reading) {
-    const auto& log = cluster_->LogOf(reading.first, Topic::kCommand);
-    return !log.records.empty() && log.records.back()->record.offset >= reading.second;
+    return cluster_->LogOf(reading.first, Topic::kCommand).HasFrom(reading.second);
   });
 }
 
 absl::Status MemoryWorkerLog::Take(const DomainPartition& partition, const PollLimits& limits,
-                                   size_t* bytes, Memory* memory, PolledCommands* commands) {
+                                   size_t* bytes, Memory* memory, PolledRecords* commands) {
   const MemoryCluster::PartitionLog& log = cluster_->LogOf(partition, Topic::kCommand);
   Offset& next = readings_.at(partition);
   if (next < log.begin) {
     return absl::OutOfRangeError(absl::StrCat(ToString(partition), " begins at ", log.begin.value(),
                                               ", not at ", next.value()));
   }
-  CommandBatch batch{partition, {}};
+  RecordBatch batch{partition, {}};
   for (const auto& stored : log.records) {
     const TestRecord& record = stored->record;
     if (record.offset < next) continue;
+    if (record.offset >= log.stable_end()) break;
     const size_t size = record.key.value_or("").size() + record.value.value_or("").size();
     const bool first = memory->empty();
     if (!first && (memory->size() >= limits.max_records || *bytes + size > limits.max_bytes)) break;
@@ -153,9 +144,10 @@ absl::Status MemoryWorkerLog::Take(const DomainPartition& partition, const PollL
 
 class MemoryLog : public Log {
  public:
-  MemoryLog(MemoryCluster* cluster, std::string instance, int64_t session)
+  MemoryLog(MemoryCluster* cluster, std::string instance, std::string address, int64_t session)
       : cluster_(cluster),
         instance_(instance),
+        address_(std::move(address)),
         membership_(cluster, std::move(instance), session) {}
 
   int32_t PartitionCount(const std::string& domain) const override {
@@ -165,8 +157,7 @@ class MemoryLog : public Log {
     return cluster_->options_.max_record_bytes;
   }
   std::string TopicName(const std::string& domain, Topic topic) const override {
-    const std::string_view suffix = kafka::TopicSuffix(topic);
-    return absl::StrCat(domain, "-", absl::string_view(suffix.data(), suffix.size()));
+    return MemoryCluster::NameOf(domain, topic);
   }
   std::string SourceId() const override {
     return absl::StrCat("memory ", reinterpret_cast<uintptr_t>(cluster_));
@@ -174,7 +165,7 @@ class MemoryLog : public Log {
 
   absl::StatusOr<std::unique_ptr<WorkerLog>> OpenWorker(int index) override {
     const std::string identity = MemoryCluster::IdentityOf(instance_, index);
-    auto worker = std::make_unique<MemoryWorkerLog>(cluster_, &membership_, identity);
+    auto worker = std::make_unique<MemoryWorkerLog>(cluster_, &membership_, identity, address_);
     if (absl::Status status = worker->Reopen(); !status.ok()) return status;
     absl::MutexLock lock(&cluster_->mutex_);
     own_identities_.insert(identity);
@@ -186,11 +177,25 @@ class MemoryLog : public Log {
   absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from, Offset end,
                       const ReplaySink& sink, std::stop_token stop) override;
 
+  absl::StatusOr<std::unique_ptr<CommandAppender>> OpenAppender() override {
+    return std::make_unique<MemoryAppender>(cluster_);
+  }
+  absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& domain,
+                                                        Topic topic) override {
+    return std::make_unique<MemoryReader>(cluster_, domain, topic);
+  }
+  absl::StatusOr<TopicBounds> Bounds(const DomainPartition& partition, Topic topic) override {
+    absl::MutexLock lock(&cluster_->mutex_);
+    const MemoryCluster::PartitionLog& log = cluster_->LogOf(partition, topic);
+    return TopicBounds{log.begin, log.stable_end()};
+  }
+
   Membership& membership() override { return membership_; }
 
  private:
   MemoryCluster* const cluster_;
   const std::string instance_;
+  const std::string address_;
   std::set<std::string> own_identities_;  // guarded by the cluster's mutex
   MemoryMembership membership_;
 };
@@ -202,7 +207,7 @@ absl::StatusOr<OpenedPartition> MemoryLog::OpenPartition(const DomainPartition& 
   const auto owner = cluster_->owners_.find(partition);
   if (owner != cluster_->owners_.end() && !owner->second.released &&
       !own_identities_.contains(owner->second.identity)) {
-    ++cluster_->epochs_[owner->second.identity];
+    cluster_->Fence(owner->second.identity);
   }
   OpenedPartition opened;
   if (const auto it = cluster_->committed_.find(partition); it != cluster_->committed_.end()) {
@@ -213,6 +218,8 @@ absl::StatusOr<OpenedPartition> MemoryLog::OpenPartition(const DomainPartition& 
   opened.snapshot_end = cluster_->LogOf(partition, Topic::kSnapshot).end;
   opened.reply_begin = cluster_->LogOf(partition, Topic::kReply).begin;
   opened.reply_end = cluster_->LogOf(partition, Topic::kReply).end;
+  opened.event_begin = cluster_->LogOf(partition, Topic::kEvent).begin;
+  opened.event_end = cluster_->LogOf(partition, Topic::kEvent).end;
   return opened;
 }
 
@@ -229,6 +236,10 @@ absl::Status MemoryLog::Replay(const DomainPartition& partition, Topic topic, Of
         return absl::OutOfRangeError(absl::StrCat(TopicName(partition.domain, topic), " has ",
                                                   log.begin.value(), " to ", log.end.value(),
                                                   ", not ", from.value()));
+      }
+      if (log.stable_end() < std::min(end, log.end)) {
+        return absl::UnavailableError(absl::StrCat(TopicName(partition.domain, topic),
+                                                   " has an open transaction: try again"));
       }
       for (const auto& stored : log.records) {
         if (stored->record.offset < from || stored->record.offset >= end) continue;
@@ -257,9 +268,10 @@ MemoryCluster::~MemoryCluster() {
   stopping_ = true;
 }
 
-std::unique_ptr<Log> MemoryCluster::OpenInstance(const std::string& instance) {
+std::unique_ptr<Log> MemoryCluster::OpenInstance(const std::string& instance,
+                                                 const std::string& address) {
   absl::MutexLock lock(&mutex_);
-  return std::make_unique<MemoryLog>(this, instance, ++last_session_);
+  return std::make_unique<MemoryLog>(this, instance, address, ++last_session_);
 }
 
 std::string MemoryCluster::IdentityOf(const std::string& instance, int worker) {
@@ -268,7 +280,7 @@ std::string MemoryCluster::IdentityOf(const std::string& instance, int worker) {
 
 int64_t MemoryCluster::TakeIdentity(const std::string& identity) {
   absl::MutexLock lock(&mutex_);
-  return ++epochs_[identity];
+  return Fence(identity);
 }
 
 bool MemoryCluster::HoldsIdentity(const std::string& identity, int64_t epoch) const {
@@ -288,17 +300,54 @@ const MemoryCluster::PartitionLog& MemoryCluster::LogOf(const DomainPartition& p
   return logs_.at({partition.domain, topic, partition.partition});
 }
 
-void MemoryCluster::Write(PartitionLog& log, TestRecord record) {
-  record.offset = log.end;
+Offset MemoryCluster::PartitionLog::stable_end() const {
+  Offset stable = end;
+  for (const auto& [transaction, first] : open) stable = std::min(stable, first);
+  return stable;
+}
+
+bool MemoryCluster::PartitionLog::HasFrom(Offset from) const {
+  const Offset to = stable_end();
+  const auto last = std::find_if(records.rbegin(), records.rend(),
+                                 [to](const auto& stored) { return stored->record.offset < to; });
+  return last != records.rend() && (*last)->record.offset >= from;
+}
+
+size_t MemoryCluster::SizeOf(const OutputRecord& record) {
+  size_t size = record.key.value_or("").size() + record.value.value_or("").size();
+  for (const auto& header : record.headers) {
+    size += header.name.size() + header.value.value_or("").size();
+  }
+  return size;
+}
+
+TestRecord MemoryCluster::Copy(const OutputRecord& output) {
+  TestRecord record{output.key, output.value, {}, {}, 0};
+  for (const auto& header : output.headers) {
+    record.headers.emplace_back(std::string(header.name), header.value);
+  }
+  return record;
+}
+
+std::string MemoryCluster::NameOf(const std::string& domain, Topic topic) {
+  const std::string_view suffix = kafka::TopicSuffix(topic);
+  return absl::StrCat(domain, "-", absl::string_view(suffix.data(), suffix.size()));
+}
+
+Offset MemoryCluster::Write(PartitionLog& log, TestRecord record, int64_t transaction) {
+  const Offset offset = log.end;
+  record.offset = offset;
   record.timestamp_ms = absl::ToUnixMillis(absl::Now());
   const auto stored = std::make_shared<Stored>();
   stored->record = std::move(record);
+  stored->transaction = transaction;
   for (const auto& [name, value] : stored->record.headers) {
     Header& header = stored->headers.emplace_back(Header{name, std::nullopt});
     if (value) header.value = *value;
   }
   log.records.push_back(stored);
   log.end = Next(log.end);
+  return offset;
 }
 
 InputRecord MemoryCluster::ViewOf(const Stored& stored) {
@@ -311,9 +360,7 @@ InputRecord MemoryCluster::ViewOf(const Stored& stored) {
 Offset MemoryCluster::Append(const DomainPartition& partition, Topic topic,
                              const TestRecord& record) {
   absl::MutexLock lock(&mutex_);
-  PartitionLog& log = LogOf(partition, topic);
-  Write(log, record);
-  return log.records.back()->record.offset;
+  return Write(LogOf(partition, topic), record);
 }
 
 void MemoryCluster::AppendTogether(
@@ -326,8 +373,11 @@ void MemoryCluster::AppendTogether(
 
 std::vector<TestRecord> MemoryCluster::Read(const DomainPartition& partition, Topic topic) const {
   absl::MutexLock lock(&mutex_);
+  const PartitionLog& log = LogOf(partition, topic);
   std::vector<TestRecord> records;
-  for (const auto& stored : LogOf(partition, topic).records) records.push_back(stored->record);
+  for (const auto& stored : log.records) {
+    if (stored->record.offset < log.stable_end()) records.push_back(stored->record);
+  }
   return records;
 }
 
@@ -366,8 +416,8 @@ void MemoryCluster::Recreate(const DomainPartition& partition, Topic topic) {
 
 // --- transactions
 
-CommitResult MemoryCluster::Commit(const Transaction& transaction, const std::string& identity,
-                                   int64_t epoch, const std::map<DomainPartition, Turn>& view) {
+CommitResult MemoryCluster::Commit(const Transaction& transaction, const Committer& who,
+                                   const std::map<DomainPartition, Turn>& view) {
   CommitResult result;
   result.outcome = CommitOutcome::kLost;
   result.reason = "not assigned to this instance any more";
@@ -375,7 +425,8 @@ CommitResult MemoryCluster::Commit(const Transaction& transaction, const std::st
     if (!view.contains(part.partition)) result.lost.push_back(part.partition);
   }
   if (!result.lost.empty()) return result;
-  if (epochs_[identity] != epoch) return {CommitOutcome::kFenced, "identity taken over", {}, {}};
+  if (epochs_[who.identity] != who.epoch)
+    return {CommitOutcome::kFenced, "identity taken over", {}, {}};
   for (const TransactionPart& part : transaction.parts) {
     const auto turn = turns_.find(part.partition);
     if (turn == turns_.end() || turn->second != view.at(part.partition)) {
@@ -390,27 +441,91 @@ CommitResult MemoryCluster::Commit(const Transaction& transaction, const std::st
   std::set<TopicPartition> written;
   result = {CommitOutcome::kCommitted, "", {}, {}};
   for (const TransactionPart& part : transaction.parts) {
-    CommitPart(part, identity, &written, &result.written.emplace_back());
+    CommitPart(part, who, &written, &result.written.emplace_back());
   }
   // The markers.
   for (const TopicPartition& log : written) logs_.at(log).end = Next(logs_.at(log).end);
   return result;
 }
 
-void MemoryCluster::CommitPart(const TransactionPart& part, const std::string& identity,
+void MemoryCluster::CommitPart(const TransactionPart& part, const Committer& who,
                                std::set<TopicPartition>* written, CommitResult::Written* ends) {
   committed_[part.partition] = part.next_command_offset;
-  if (part.ownership != OwnershipMark::kNone) {
-    owners_[part.partition] = {identity, part.ownership == OwnershipMark::kRelease};
-  }
+  if (part.ownership != OwnershipMark::kNone) MarkOwnership(part, who);
   for (const OutputRecord& output : part.records) {
     const TopicPartition where{part.partition.domain, output.topic, output.partition};
     PartitionLog& log = logs_.at(where);
     Write(log, Copy(output));
     written->insert(where);
+    if (output.topic == Topic::kEvent) ends->event_end = log.end;
     if (output.topic == Topic::kSnapshot) ends->snapshot_end = log.end;
     if (output.topic == Topic::kReply) ends->reply_end = log.end;
   }
+}
+
+void MemoryCluster::MarkOwnership(const TransactionPart& part, const Committer& who) {
+  const auto previous = owners_.find(part.partition);
+  int64_t generation = 0;
+  if (previous != owners_.end()) {
+    const bool same = previous->second.identity == who.identity;
+    generation = previous->second.who.generation + (same ? 0 : 1);
+  }
+  owners_[part.partition] = {who.identity,
+                             {who.instance, who.address, generation},
+                             part.ownership == OwnershipMark::kRelease};
+}
+
+std::optional<PartitionOwner> MemoryCluster::ClaimerOf(const DomainPartition& partition) const {
+  const auto owner = owners_.find(partition);
+  if (owner == owners_.end() || owner->second.released) return std::nullopt;
+  return owner->second.who;
+}
+
+int64_t MemoryCluster::Fence(const std::string& identity) {
+  std::vector<int64_t> left_open;
+  for (const auto& [transaction, open] : open_) {
+    if (open.identity == identity) left_open.push_back(transaction);
+  }
+  for (const int64_t transaction : left_open) End(transaction, /*commit=*/false);
+  return ++epochs_[identity];
+}
+
+int64_t MemoryCluster::BeginTransaction(const std::string& identity,
+                                        const DomainPartition& partition,
+                                        const std::vector<Topic>& topics,
+                                        const TestRecord& record) {
+  absl::MutexLock lock(&mutex_);
+  Fence(identity);
+  const int64_t transaction = ++last_transaction_;
+  OpenTransaction& open = open_[transaction];
+  open.identity = identity;
+  for (const Topic topic : topics) {
+    PartitionLog& log = LogOf(partition, topic);
+    log.open.emplace(transaction, Write(log, record, transaction));
+    open.written.push_back({partition.domain, topic, partition.partition});
+  }
+  return transaction;
+}
+
+bool MemoryCluster::EndTransaction(int64_t transaction, bool commit) {
+  absl::MutexLock lock(&mutex_);
+  if (!open_.contains(transaction)) return false;
+  End(transaction, commit);
+  return true;
+}
+
+void MemoryCluster::End(int64_t transaction, bool commit) {
+  for (const TopicPartition& where : open_.at(transaction).written) {
+    PartitionLog& log = logs_.at(where);
+    // A topic that was made again knows nothing of it.
+    if (log.open.erase(transaction) == 0) continue;
+    if (!commit) {
+      std::erase_if(log.records,
+                    [&](const auto& stored) { return stored->transaction == transaction; });
+    }
+    log.end = Next(log.end);  // the marker
+  }
+  open_.erase(transaction);
 }
 
 // --- the group
@@ -503,6 +618,16 @@ void MemoryCluster::TellLostSoon(const std::string& instance,
   if (MemoryMembership* member = MemberOf(instance)) {
     member->Post({MemoryMembership::Task::Kind::kLost, partitions, {}});
   }
+}
+
+void MemoryCluster::Silence(const std::string& instance) {
+  absl::MutexLock lock(&mutex_);
+  if (MemoryMembership* member = MemberOf(instance)) member->set_silenced(true);
+}
+
+void MemoryCluster::Unsilence(const std::string& instance) {
+  absl::MutexLock lock(&mutex_);
+  if (MemoryMembership* member = MemberOf(instance)) member->set_silenced(false);
 }
 
 // --- the group, automatic

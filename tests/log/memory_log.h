@@ -13,12 +13,12 @@
 //   partitions from an instance that doesn't hear of it, and it can't commit for them any more.
 // - A worker's identity has epochs: taking it up again fences whoever had it.
 // - Who claimed a partition, and did not release it, is fenced by whoever opens it next.
+// - Readers see a partition's records up to the first one of a transaction that isn't ended.
 #ifndef ESD_TESTS_LOG_MEMORY_LOG_H_
 #define ESD_TESTS_LOG_MEMORY_LOG_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
-#include <absl/time/time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -38,16 +38,17 @@
 
 namespace esd {
 
+class MemoryAppender;
 class MemoryLog;
 class MemoryMembership;
+class MemoryReader;
+class MemoryWorkerLog;
 
 struct MemoryClusterOptions {
   std::map<std::string, int32_t> partitions;  // of each domain's topics
   size_t max_record_bytes = size_t{1} << 20;
   // The cluster shares the partitions out among the members; otherwise the test does.
   bool automatic = false;
-  // A member that takes longer to hand partitions over is expelled; only with `automatic`.
-  absl::Duration patience = absl::Seconds(1);
 };
 
 // Any thread. The logs that were opened must be gone before it.
@@ -60,7 +61,8 @@ class MemoryCluster {
   MemoryCluster& operator=(const MemoryCluster&) = delete;
 
   // One at a time joins the group with the same id; others may open workers, which fences.
-  std::unique_ptr<Log> OpenInstance(const std::string& instance);
+  // `address`: where others reach its API, for PartitionOwner.
+  std::unique_ptr<Log> OpenInstance(const std::string& instance, const std::string& address = "");
 
   // As a producer outside, a reader outside and the broker's tools do.
   Offset Append(const DomainPartition& partition, Topic topic, const TestRecord& record);
@@ -75,6 +77,14 @@ class MemoryCluster {
   // The topic was deleted and made again.
   void Recreate(const DomainPartition& partition, Topic topic);
 
+  // A transaction that the worker with this identity has begun and not ended, with a record in each
+  // of the partition's `topics`: until it is ended, readers see nothing behind its first record.
+  // Whoever takes the identity aborts it.
+  int64_t BeginTransaction(const std::string& identity, const DomainPartition& partition,
+                           const std::vector<Topic>& topics, const TestRecord& record);
+  // Commits or aborts it; false when it was aborted already.
+  bool EndTransaction(int64_t transaction, bool commit);
+
   // The group, when it isn't automatic. Each returns when the instance's listener has.
   void Assign(const std::string& instance, const std::vector<DomainPartition>& partitions);
   void Revoke(const std::string& instance, const std::vector<DomainPartition>& partitions);
@@ -85,13 +95,19 @@ class MemoryCluster {
   // As TellLost(), but returns at once.
   void TellLostSoon(const std::string& instance, const std::vector<DomainPartition>& partitions);
 
+  // The instance and the group don't hear of each other any more: it holds no lease, and isn't told
+  // anything. What it owns stays its own, unless it is expelled.
+  void Silence(const std::string& instance);
+  // They hear of each other again.
+  void Unsilence(const std::string& instance);
+
   // Whether the instance believes to own the partition.
   bool Believes(const std::string& instance, const DomainPartition& partition) const;
   // Who owns the partition, as the group sees it; nothing when nobody does.
   std::optional<std::string> OwnerOf(const DomainPartition& partition) const;
 
-  // The group, when it is automatic: gives up on a member, which is told when its listener returns,
-  // and is a member again then.
+  // The group, when it is automatic: gives up on a member, which is told when its listener returns
+  // (and it isn't silenced), and is a member again then.
   void ExpelMember(const std::string& instance);
 
   // Takes the identity of a worker: whoever holds it is fenced. Returns the new epoch.
@@ -100,18 +116,27 @@ class MemoryCluster {
   static std::string IdentityOf(const std::string& instance, int worker);
 
  private:
+  friend class MemoryAppender;
   friend class MemoryLog;
   friend class MemoryMembership;
+  friend class MemoryReader;
   friend class MemoryWorkerLog;
 
   struct Stored {
     TestRecord record;
     std::vector<Header> headers;  // views of record.headers
+    int64_t transaction = 0;      // that BeginTransaction() returned; 0: of none that could be open
   };
   struct PartitionLog {
     Offset begin{0};
     Offset end{0};
     std::deque<std::shared_ptr<const Stored>> records;
+    std::map<int64_t, Offset> open;  // the first record of each transaction that isn't ended
+
+    // What readers read to.
+    Offset stable_end() const;
+    // Whether a record that readers may see stands at `from` or behind.
+    bool HasFrom(Offset from) const;
   };
   using TopicPartition = std::tuple<std::string, Topic, PartitionId>;
   // Who owns a partition: a session is one life of an instance, `turn` tells its assignments apart.
@@ -123,23 +148,47 @@ class MemoryCluster {
   // What the ownership topic would say.
   struct Owner {
     std::string identity;
+    PartitionOwner who;
     bool released = false;
+  };
+  struct OpenTransaction {
+    std::string identity;
+    std::vector<TopicPartition> written;
+  };
+  // Who commits.
+  struct Committer {
+    const std::string& identity;
+    const std::string& instance;
+    const std::string& address;
+    int64_t epoch;
   };
 
   PartitionLog& LogOf(const DomainPartition& partition, Topic topic)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const PartitionLog& LogOf(const DomainPartition& partition, Topic topic) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  static void Write(PartitionLog& log, TestRecord record);
+  // Returns where the record stands.
+  static Offset Write(PartitionLog& log, TestRecord record, int64_t transaction = 0);
   static InputRecord ViewOf(const Stored& stored);
+  static size_t SizeOf(const OutputRecord& record);
+  static TestRecord Copy(const OutputRecord& output);
+  // `security-event`
+  static std::string NameOf(const std::string& domain, Topic topic);
 
   // Commit() of a worker, once it is known who asks.
-  CommitResult Commit(const Transaction& transaction, const std::string& identity, int64_t epoch,
+  CommitResult Commit(const Transaction& transaction, const Committer& who,
                       const std::map<DomainPartition, Turn>& view)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CommitPart(const TransactionPart& part, const std::string& identity,
+  void CommitPart(const TransactionPart& part, const Committer& who,
                   std::set<TopicPartition>* written, CommitResult::Written* ends)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MarkOwnership(const TransactionPart& part, const Committer& who)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes a new epoch of the identity, and aborts what its holder left open.
+  int64_t Fence(const std::string& identity) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(int64_t transaction, bool commit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<PartitionOwner> ClaimerOf(const DomainPartition& partition) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   std::vector<DomainPartition> AllPartitions() const;
   MemoryMembership* MemberOf(const std::string& instance) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -162,6 +211,8 @@ class MemoryCluster {
   std::map<DomainPartition, Offset> committed_ ABSL_GUARDED_BY(mutex_);
   std::map<DomainPartition, Owner> owners_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int64_t> epochs_ ABSL_GUARDED_BY(mutex_);  // by identity
+  std::map<int64_t, OpenTransaction> open_ ABSL_GUARDED_BY(mutex_);
+  int64_t last_transaction_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<DomainPartition, Turn> turns_ ABSL_GUARDED_BY(mutex_);
   std::map<int64_t, MemoryMembership*> members_ ABSL_GUARDED_BY(mutex_);  // by session
   int64_t last_session_ ABSL_GUARDED_BY(mutex_) = 0;

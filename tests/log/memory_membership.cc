@@ -1,5 +1,6 @@
 #include "tests/log/memory_membership.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace esd {
@@ -41,6 +42,20 @@ bool MemoryMembership::joined() const {
   return joined_ && !expelled_;
 }
 
+bool MemoryMembership::HoldsLease() const {
+  absl::MutexLock lock(&cluster_->mutex_);
+  return joined_ && !expelled_ && !silenced_ &&
+         std::all_of(view_.begin(), view_.end(), [this](const auto& owned) {
+           const auto turn = cluster_->turns_.find(owned.first);
+           return turn != cluster_->turns_.end() && turn->second == owned.second;
+         });
+}
+
+std::optional<PartitionOwner> MemoryMembership::OwnerOf(const DomainPartition& partition) const {
+  absl::MutexLock lock(&cluster_->mutex_);
+  return cluster_->ClaimerOf(partition);
+}
+
 std::shared_ptr<absl::Notification> MemoryMembership::Post(Task task) {
   tasks_.push_back(std::move(task));
   return tasks_.back().done;
@@ -51,7 +66,7 @@ void MemoryMembership::Run() {
     Task task;
     {
       absl::MutexLock lock(&cluster_->mutex_);
-      const auto has_task = [this] { return !tasks_.empty(); };
+      const auto has_task = [this] { return HasTask(); };
       cluster_->mutex_.Await(absl::Condition(&has_task));
       task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -64,6 +79,13 @@ void MemoryMembership::Run() {
     for (const Task& late : tasks_) late.done->Notify();
     return;
   }
+}
+
+// A silenced member can leave, though nobody hears of it.
+bool MemoryMembership::HasTask() const {
+  const bool leaving = std::any_of(tasks_.begin(), tasks_.end(),
+                                   [](const Task& task) { return task.kind == Kind::kLeave; });
+  return !tasks_.empty() && (!silenced_ || leaving);
 }
 
 void MemoryMembership::Handle(const Task& task) {

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +37,8 @@ class MemoryMembership : public Membership {
   absl::Status Join(MembershipListener* listener) override;
   void Leave(absl::Duration timeout) override;
   bool joined() const override;
+  bool HoldsLease() const override;
+  std::optional<PartitionOwner> OwnerOf(const DomainPartition& partition) const override;
 
   const std::string& instance() const { return instance_; }
   int64_t session() const { return session_; }
@@ -48,9 +51,11 @@ class MemoryMembership : public Membership {
   const std::map<DomainPartition, MemoryCluster::Turn>& view() const { return view_; }
   bool expelled() const { return expelled_; }
   void set_expelled(bool expelled) { expelled_ = expelled; }
+  void set_silenced(bool silenced) { silenced_ = silenced; }
 
  private:
   void Run();
+  bool HasTask() const;
   void Handle(const Task& task);
   void HandleRevoke(const std::vector<DomainPartition>& partitions);
   void HandleLost(const std::vector<DomainPartition>& partitions);
@@ -67,6 +72,7 @@ class MemoryMembership : public Membership {
   std::deque<Task> tasks_;
   bool joined_ = false;
   bool expelled_ = false;
+  bool silenced_ = false;  // is told nothing
 
   std::jthread thread_;  // last: uses everything above
 };

@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace esd::kafka {
@@ -14,20 +15,13 @@ namespace {
 
 // Between two questions to a partition whose leader isn't known yet.
 constexpr absl::Duration kLeaderRetry = absl::Milliseconds(50);
+constexpr size_t kMessagesPerTake = 512;
 
 spdlog::level::level_enum LevelOf(int syslog_level) {
   if (syslog_level <= LOG_ERR) return spdlog::level::err;
   if (syslog_level == LOG_WARNING) return spdlog::level::warn;
   if (syslog_level <= LOG_INFO) return spdlog::level::info;
   return spdlog::level::debug;
-}
-
-void LogLine(const rd_kafka_t* client, int level, const char* facility, const char* text) {
-  // A property for consumers that a producer is given too is no reason to warn: all clients share
-  // the user's properties.
-  if (std::string_view(facility) == "CONFWARN") level = LOG_DEBUG;
-  spdlog::log(LevelOf(level), "librdkafka {} {}: {}",
-              client == nullptr ? "" : rd_kafka_name(client), facility, text);
 }
 
 absl::StatusOr<Client> MakeClient(rd_kafka_type_t type, Conf conf) {
@@ -104,6 +98,9 @@ void HandleDeleter::operator()(rd_kafka_consumer_group_metadata_s* metadata) con
   rd_kafka_consumer_group_metadata_destroy(metadata);
 }
 void HandleDeleter::operator()(rd_kafka_error_s* error) const { rd_kafka_error_destroy(error); }
+void HandleDeleter::operator()(rd_kafka_headers_s* headers) const {
+  rd_kafka_headers_destroy(headers);
+}
 void HandleDeleter::operator()(rd_kafka_message_s* message) const {
   rd_kafka_message_destroy(message);
 }
@@ -114,6 +111,14 @@ void HandleDeleter::operator()(rd_kafka_topic_partition_list_s* list) const {
 }
 void HandleDeleter::operator()(rd_kafka_topic_s* topic) const { rd_kafka_topic_destroy(topic); }
 
+void LogClientLine(const rd_kafka_s* client, int level, const char* facility, const char* text) {
+  // A property for consumers that a producer is given too is no reason to warn: all clients share
+  // the user's properties.
+  if (std::string_view(facility) == "CONFWARN") level = LOG_DEBUG;
+  spdlog::log(LevelOf(level), "librdkafka {} {}: {}",
+              client == nullptr ? "" : rd_kafka_name(client), facility, text);
+}
+
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(std::max<int64_t>(0, absl::ToInt64Milliseconds(duration)));
 }
@@ -121,7 +126,7 @@ int Milliseconds(absl::Duration duration) {
 absl::StatusOr<Conf> MakeConf(const Properties& defaults, const Properties& user,
                               const Properties& fixed) {
   Conf conf(rd_kafka_conf_new());
-  rd_kafka_conf_set_log_cb(conf.get(), LogLine);
+  rd_kafka_conf_set_log_cb(conf.get(), LogClientLine);
   for (const Properties* properties : {&defaults, &user, &fixed}) {
     for (const auto& [name, value] : *properties) {
       char error[512];
@@ -163,6 +168,47 @@ std::vector<Message> TakeMessages(rd_kafka_queue_s* queue, size_t limit, absl::D
   messages.reserve(static_cast<size_t>(std::max<ssize_t>(0, taken)));
   for (ssize_t i = 0; i < taken; ++i) messages.emplace_back(raw[static_cast<size_t>(i)]);
   return messages;
+}
+
+std::vector<Message> TakeBounded(rd_kafka_queue_s* queue, std::deque<Message>* surplus,
+                                 const PollLimits& limits, absl::Duration wait) {
+  std::vector<Message> messages;
+  size_t bytes = 0;
+  while (messages.size() < limits.max_records && bytes < limits.max_bytes) {
+    if (surplus->empty()) {
+      std::vector<Message> taken =
+          TakeMessages(queue, kMessagesPerTake, messages.empty() ? wait : absl::ZeroDuration());
+      if (taken.empty()) break;
+      std::move(taken.begin(), taken.end(), std::back_inserter(*surplus));
+    }
+    const size_t size = surplus->front()->len + surplus->front()->key_len;
+    if (!messages.empty() && bytes + size > limits.max_bytes) break;
+    bytes += size;
+    messages.push_back(std::move(surplus->front()));
+    surplus->pop_front();
+  }
+  return messages;
+}
+
+Headers MakeHeaders(const std::vector<OutputRecord::OwnedHeader>& headers) {
+  if (headers.empty()) return nullptr;
+  Headers made(rd_kafka_headers_new(headers.size()));
+  for (const OutputRecord::OwnedHeader& header : headers) {
+    const char* value = header.value ? header.value->data() : nullptr;
+    const size_t size = header.value ? header.value->size() : 0;
+    rd_kafka_header_add(made.get(), header.name.data(), static_cast<ssize_t>(header.name.size()),
+                        value, static_cast<ssize_t>(size));
+  }
+  return made;
+}
+
+absl::Status FetchMetadata(rd_kafka_s* client) {
+  const rd_kafka_metadata_t* metadata = nullptr;
+  const rd_kafka_resp_err_t error = rd_kafka_metadata(client, /*all_topics=*/0, nullptr, &metadata,
+                                                      Milliseconds(kRequestTimeout));
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return ToStatus(error, "read the topics' metadata");
+  rd_kafka_metadata_destroy(metadata);
+  return absl::OkStatus();
 }
 
 InputRecord ToInputRecord(const rd_kafka_message_s& message) {

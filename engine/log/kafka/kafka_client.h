@@ -8,6 +8,7 @@
 #include <absl/time/time.h>
 
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ struct rd_kafka_s;
 struct rd_kafka_conf_s;
 struct rd_kafka_consumer_group_metadata_s;
 struct rd_kafka_error_s;
+struct rd_kafka_headers_s;
 struct rd_kafka_message_s;
 struct rd_kafka_op_s;  // rd_kafka_event_t
 struct rd_kafka_queue_s;
@@ -35,6 +37,7 @@ struct HandleDeleter {
   void operator()(rd_kafka_conf_s* conf) const;
   void operator()(rd_kafka_consumer_group_metadata_s* metadata) const;
   void operator()(rd_kafka_error_s* error) const;
+  void operator()(rd_kafka_headers_s* headers) const;
   void operator()(rd_kafka_message_s* message) const;
   void operator()(rd_kafka_op_s* event) const;
   void operator()(rd_kafka_queue_s* queue) const;
@@ -45,6 +48,7 @@ using Client = std::unique_ptr<rd_kafka_s, HandleDeleter>;
 using Conf = std::unique_ptr<rd_kafka_conf_s, HandleDeleter>;
 using GroupMetadata = std::unique_ptr<rd_kafka_consumer_group_metadata_s, HandleDeleter>;
 using Error = std::unique_ptr<rd_kafka_error_s, HandleDeleter>;
+using Headers = std::unique_ptr<rd_kafka_headers_s, HandleDeleter>;
 using Event = std::unique_ptr<rd_kafka_op_s, HandleDeleter>;
 using Message = std::unique_ptr<rd_kafka_message_s, HandleDeleter>;
 using Queue = std::unique_ptr<rd_kafka_queue_s, HandleDeleter>;
@@ -60,6 +64,9 @@ inline constexpr absl::Duration kOpenTimeout = absl::Seconds(30);
 // A replay that gets nothing for so long has met a transaction that never ends.
 inline constexpr absl::Duration kReplayStallTimeout = absl::Seconds(30);
 
+// librdkafka's default for batch.size.
+inline constexpr size_t kDefaultBatchBytes = 1'000'000;
+
 int Milliseconds(absl::Duration duration);
 
 // A property of a client: name and value as in librdkafka's CONFIGURATION.md.
@@ -68,6 +75,9 @@ using Properties = std::map<std::string, std::string>;
 // A configuration with logs going to spdlog. `defaults` can be overridden by `user`, `fixed` can't.
 absl::StatusOr<Conf> MakeConf(const Properties& defaults, const Properties& user,
                               const Properties& fixed);
+
+// Writes a line of librdkafka's log to ours: its log callback unless another is set.
+void LogClientLine(const rd_kafka_s* client, int level, const char* facility, const char* text);
 
 absl::StatusOr<Client> MakeConsumer(Conf conf);
 absl::StatusOr<Client> MakeProducer(Conf conf);
@@ -81,6 +91,18 @@ absl::Status ToStatus(int code, std::string_view what);
 // Fills what waits in `queue`: waits up to `wait` for the first message, then takes what is there,
 // at most `limit`. Ended early by rd_kafka_queue_yield().
 std::vector<Message> TakeMessages(rd_kafka_queue_s* queue, size_t limit, absl::Duration wait);
+
+// Takes what one Poll() may return: first `surplus`, then from `queue`; what was taken beyond the
+// limits goes to `surplus`. The first message is returned however large it is.
+std::vector<Message> TakeBounded(rd_kafka_queue_s* queue, std::deque<Message>* surplus,
+                                 const PollLimits& limits, absl::Duration wait);
+
+// Null when there are none.
+Headers MakeHeaders(const std::vector<OutputRecord::OwnedHeader>& headers);
+
+// Fetches the metadata of the topics that `client` has handles of: otherwise its first record for
+// each would wait up to a second.
+absl::Status FetchMetadata(rd_kafka_s* client);
 
 // The views of the result live as long as `message`.
 InputRecord ToInputRecord(const rd_kafka_message_s& message);

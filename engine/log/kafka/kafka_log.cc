@@ -15,10 +15,13 @@
 #include <utility>
 
 #include "engine/log/kafka/kafka_admin.h"
+#include "engine/log/kafka/kafka_appender.h"
 #include "engine/log/kafka/kafka_client.h"
 #include "engine/log/kafka/kafka_membership.h"
+#include "engine/log/kafka/kafka_reader.h"
 #include "engine/log/kafka/kafka_replayer.h"
 #include "engine/log/kafka/kafka_worker_log.h"
+#include "engine/log/kafka/ownership_follower.h"
 #include "engine/log/kafka/ownership_table.h"
 #include "engine/log/kafka/topic_names.h"
 #include "engine/log/kafka/topic_table.h"
@@ -32,9 +35,13 @@ constexpr size_t kDefaultMaxMessageBytes = 1'048'588;
 // the Kafka protocol.
 constexpr size_t kBatchOverheadBytes = 512;
 
+constexpr PartitionId kOwnershipPartition{0};
+
 Properties Common(const KafkaLogOptions& options) {
   return {{"bootstrap.servers", options.bootstrap_servers},
-          {"client.id", "esd-" + options.instance_id}};
+          {"client.id", "esd-" + options.instance_id},
+          // The default, 10 s, is longer than a session and than an append may take.
+          {"reconnect.backoff.max.ms", "1000"}};
 }
 
 // Commands are read well ahead: at the default of 100,000 messages a full queue pauses fetching for
@@ -69,6 +76,7 @@ class KafkaLog : public Log {
   absl::Status ReadTopics();
   absl::Status OpenClients();
   absl::Status FixPartitionCounts();
+  absl::Status FollowOwners();
 
   int32_t PartitionCount(const std::string& domain) const override {
     return topics_->of(domain).partitions;
@@ -87,14 +95,17 @@ class KafkaLog : public Log {
   absl::StatusOr<OpenedPartition> OpenPartition(const DomainPartition& partition,
                                                 std::stop_token stop) override;
   absl::Status Replay(const DomainPartition& partition, Topic topic, Offset from, Offset end,
-                      const ReplaySink& sink, std::stop_token stop) override {
-    return kafka::Replay(replayer_.get(), topics_->NameOf(partition.domain, topic),
-                         partition.partition, from, end, sink, stop);
-  }
+                      const ReplaySink& sink, std::stop_token stop) override;
+  absl::StatusOr<std::unique_ptr<CommandAppender>> OpenAppender() override;
+  absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& domain,
+                                                        Topic topic) override;
+  absl::StatusOr<TopicBounds> Bounds(const DomainPartition& partition, Topic topic) override;
   Membership& membership() override { return *membership_; }
 
  private:
   absl::StatusOr<Client> MakeReader(Properties properties) const;
+  absl::StatusOr<std::unique_ptr<KafkaReader>> MakeTopicReader(const std::string& topic) const;
+  absl::StatusOr<rd_kafka_t*> EventReplayer();
   absl::StatusOr<Conf> ProducerConf(const std::string& transactional_id) const;
   absl::Status Fence(const std::string& transactional_id, const std::stop_token& stop);
   absl::Status WriteDomainRecord(const std::string& domain);
@@ -105,16 +116,22 @@ class KafkaLog : public Log {
   std::string cluster_id_;
   std::unique_ptr<TopicTable> topics_;
   size_t largest_message_ = 0;
+  size_t smallest_message_ = kDefaultBatchBytes;  // or that
 
-  std::unique_ptr<KafkaMembership> membership_;
   Client commands_;     // read by the workers
   Client replayer_;     // reads committed records to the end
   Client uncommitted_;  // sees what open transactions have written
   std::unique_ptr<OwnershipTable> ownership_;
 
   absl::Mutex mutex_;
+  // Of the events alone: reading them all takes long, and must not slow restores down. Made when it
+  // is needed.
+  Client event_replayer_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> own_ids_
       ABSL_GUARDED_BY(mutex_);  // of open workers: nothing to fence
+
+  std::unique_ptr<OwnershipFollower> owners_;
+  std::unique_ptr<KafkaMembership> membership_;  // last: leaves the group while all else is there
 };
 
 absl::Status KafkaLog::ReadTopics() {
@@ -139,8 +156,10 @@ absl::Status KafkaLog::ReadTopics() {
       const TopicInfo& info = infos->at(name);
       const auto limit =
           static_cast<size_t>(info.max_message_bytes.value_or(kDefaultMaxMessageBytes));
-      facts.topics[topic] = {name, info.partitions, limit - std::min(limit, kBatchOverheadBytes)};
+      facts.topics[topic] = {name, info.partitions, limit,
+                             limit - std::min(limit, kBatchOverheadBytes)};
       largest_message_ = std::max(largest_message_, limit);
+      smallest_message_ = std::min(smallest_message_, limit);
     }
   }
   topics_ = std::make_unique<TopicTable>(std::move(domains),
@@ -171,7 +190,9 @@ absl::Status KafkaLog::OpenClients() {
 
   Properties defaults = Common(options_);
   defaults["session.timeout.ms"] = "6000";
-  defaults["heartbeat.interval.ms"] = "1500";
+  // librdkafka looks whether one is due once a second. The lease is good for a session from the
+  // heartbeat before the last: three more may fail before it ends.
+  defaults["heartbeat.interval.ms"] = "500";
   Properties fixed = {{"group.id", options_.group},
                       {"partition.assignment.strategy", "cooperative-sticky"},
                       {"enable.auto.commit", "false"},
@@ -179,8 +200,9 @@ absl::Status KafkaLog::OpenClients() {
   if (options_.static_membership) fixed["group.instance.id"] = options_.instance_id;
   auto conf = MakeConf(defaults, options_.properties, fixed);
   if (!conf.ok()) return conf.status();
-  membership_ = std::make_unique<KafkaMembership>(topics_.get());
-  membership_->PrepareConf(conf->get());
+  owners_ = std::make_unique<OwnershipFollower>();
+  membership_ = std::make_unique<KafkaMembership>(topics_.get(), owners_.get());
+  if (absl::Status status = membership_->PrepareConf(conf->get()); !status.ok()) return status;
   auto member = MakeConsumer(*std::move(conf));
   if (!member.ok()) return member.status();
   membership_->SetConsumer(*std::move(member));
@@ -204,6 +226,26 @@ absl::Status KafkaLog::FixPartitionCounts() {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status KafkaLog::FollowOwners() {
+  const auto [records, next] = ownership_->Committed();
+  for (const auto& [key, value] : records) owners_->Apply(key, value);
+  const auto open =
+      [this](std::optional<Offset> from) -> absl::StatusOr<std::unique_ptr<LogReader>> {
+    auto reader = MakeTopicReader(topics_->ownership_topic());
+    if (!reader.ok()) return reader.status();
+    if (!from) {
+      const auto bounds =
+          QueryWatermarks(replayer_.get(), topics_->ownership_topic(), kOwnershipPartition);
+      if (!bounds.ok()) return bounds.status();
+      from = bounds->begin;
+    }
+    if (absl::Status status = (*reader)->Start(kOwnershipPartition, *from); !status.ok())
+      return status;
+    return reader;
+  };
+  return owners_->Start(open, next);
 }
 
 // Several instances may do so at the same time: they write the same.
@@ -232,6 +274,61 @@ absl::Status KafkaLog::WriteDomainRecord(const std::string& domain) {
   return ToStatus(delivered, what);
 }
 
+absl::StatusOr<std::unique_ptr<KafkaReader>> KafkaLog::MakeTopicReader(
+    const std::string& topic) const {
+  absl::StatusOr<Client> client = MakeReader(ReaderProperties());
+  if (!client.ok()) return client.status();
+  auto reader = std::make_unique<KafkaReader>(*std::move(client), topic);
+  // Otherwise the first Start() waits up to a second for it.
+  if (absl::Status status = reader->FetchTopicMetadata(); !status.ok()) return status;
+  return reader;
+}
+
+absl::StatusOr<std::unique_ptr<LogReader>> KafkaLog::OpenReader(const std::string& domain,
+                                                                Topic topic) {
+  return MakeTopicReader(topics_->NameOf(domain, topic));
+}
+
+absl::StatusOr<std::unique_ptr<CommandAppender>> KafkaLog::OpenAppender() {
+  return KafkaAppender::Open(topics_.get(), [this] {
+    Properties defaults = Common(options_);
+    defaults.merge(AppenderDefaults(*topics_));
+    return MakeConf(defaults, options_.properties, AppenderProperties(*topics_));
+  });
+}
+
+absl::StatusOr<TopicBounds> KafkaLog::Bounds(const DomainPartition& partition, Topic topic) {
+  // Of a client that reads committed records.
+  const auto watermarks = QueryWatermarks(replayer_.get(), topics_->NameOf(partition.domain, topic),
+                                          partition.partition);
+  if (!watermarks.ok()) return watermarks.status();
+  return TopicBounds{watermarks->begin, watermarks->end};
+}
+
+absl::Status KafkaLog::Replay(const DomainPartition& partition, Topic topic, Offset from,
+                              Offset end, const ReplaySink& sink, std::stop_token stop) {
+  rd_kafka_t* client = replayer_.get();
+  if (topic == Topic::kEvent) {
+    const auto events = EventReplayer();
+    if (!events.ok()) return events.status();
+    client = *events;
+  }
+  return kafka::Replay(client, topics_->NameOf(partition.domain, topic), partition.partition, from,
+                       end, sink, std::move(stop));
+}
+
+absl::StatusOr<rd_kafka_t*> KafkaLog::EventReplayer() {
+  absl::MutexLock lock(&mutex_);
+  if (event_replayer_ == nullptr) {
+    Properties properties = ReplayProperties();
+    properties["queued.max.messages.kbytes"] = "32768";  // of each replay that runs
+    auto made = MakeReader(properties);
+    if (!made.ok()) return made.status();
+    event_replayer_ = *std::move(made);
+  }
+  return event_replayer_.get();
+}
+
 std::string KafkaLog::TransactionalId(int index) const {
   return absl::StrCat(options_.topic_prefix, options_.group, "-", options_.instance_id, "-", index);
 }
@@ -239,6 +336,8 @@ std::string KafkaLog::TransactionalId(int index) const {
 absl::StatusOr<Conf> KafkaLog::ProducerConf(const std::string& transactional_id) const {
   Properties defaults = Common(options_);
   defaults.merge(ProducerDefaults());
+  // A topic's limit is on the batch: records that each fit must not be refused together.
+  defaults["batch.size"] = absl::StrCat(smallest_message_);
   return MakeConf(
       defaults, options_.properties,
       {{"transactional.id", transactional_id},
@@ -275,7 +374,7 @@ absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& p
   if (!committed.ok()) return committed.status();
 
   std::map<Topic, Watermarks> bounds;
-  for (const Topic topic : {Topic::kCommand, Topic::kSnapshot, Topic::kReply}) {
+  for (const Topic topic : {Topic::kCommand, Topic::kSnapshot, Topic::kReply, Topic::kEvent}) {
     // The end as of now, open transactions included: the last stable offset may lag behind the last
     // committed transaction (KAFKA-10167).
     const auto watermarks = QueryWatermarks(
@@ -296,7 +395,9 @@ absl::StatusOr<OpenedPartition> KafkaLog::OpenPartition(const DomainPartition& p
                          bounds[Topic::kSnapshot].begin,
                          bounds[Topic::kSnapshot].end,
                          bounds[Topic::kReply].begin,
-                         bounds[Topic::kReply].end};
+                         bounds[Topic::kReply].end,
+                         bounds[Topic::kEvent].begin,
+                         bounds[Topic::kEvent].end};
 }
 
 // Takes the id from whoever holds it, and lets it go: the holder's open transaction is aborted, and
@@ -348,8 +449,8 @@ absl::StatusOr<std::optional<Offset>> KafkaLog::CommittedOffset(const DomainPart
 absl::StatusOr<std::unique_ptr<Log>> OpenKafkaLog(KafkaLogOptions options) {
   if (absl::Status status = CheckKafkaProperties(options.properties); !status.ok()) return status;
   auto log = std::make_unique<KafkaLog>(std::move(options));
-  for (const auto step :
-       {&KafkaLog::ReadTopics, &KafkaLog::OpenClients, &KafkaLog::FixPartitionCounts}) {
+  for (const auto step : {&KafkaLog::ReadTopics, &KafkaLog::OpenClients,
+                          &KafkaLog::FixPartitionCounts, &KafkaLog::FollowOwners}) {
     if (absl::Status status = (log.get()->*step)(); !status.ok()) return status;
   }
   return log;

@@ -13,11 +13,15 @@
 #include <absl/time/time.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "engine/log/kafka/group_lease.h"
 #include "engine/log/kafka/kafka_client.h"
+#include "engine/log/kafka/ownership_follower.h"
 #include "engine/log/kafka/topic_table.h"
 #include "engine/log/log.h"
 
@@ -30,20 +34,33 @@ struct Generation {
   absl::flat_hash_set<DomainPartition> partitions;
 };
 
+// What a line of librdkafka's log says about a heartbeat.
+enum class HeartbeatError {
+  kNone,         // nothing, or that the group is rebalancing: the member is known
+  kNotAccepted,  // it was answered with an error
+  kNotMember,    // the group knows no such member, or not any more
+};
+HeartbeatError HeartbeatErrorIn(std::string_view facility, std::string_view text);
+
 class KafkaMembership : public Membership {
  public:
-  // `consumer` has group.id set and a rebalance callback registered with PrepareConf(); it is
-  // subscribed by Join().
-  explicit KafkaMembership(const TopicTable* topics) : topics_(topics) {}
+  // The consumer has group.id set and went through PrepareConf(); it is subscribed by Join(). What
+  // is passed here outlives the membership.
+  KafkaMembership(const TopicTable* topics, const OwnershipFollower* owners)
+      : topics_(topics), owners_(owners) {}
   ~KafkaMembership() override;
 
-  // Registers the rebalance callback in a configuration before the consumer is made of it.
-  void PrepareConf(rd_kafka_conf_s* conf);
+  // Registers callbacks in a configuration before the consumer is made of it.
+  absl::Status PrepareConf(rd_kafka_conf_s* conf);
   void SetConsumer(Client consumer) { consumer_ = std::move(consumer); }
 
   absl::Status Join(MembershipListener* listener) override;
   void Leave(absl::Duration timeout) override;
   bool joined() const override { return current() != nullptr; }
+  bool HoldsLease() const override { return lease_->Holds(TimeSinceBoot()); }
+  std::optional<PartitionOwner> OwnerOf(const DomainPartition& partition) const override {
+    return owners_->OwnerOf(partition);
+  }
 
   // The generation that holds now; null while this member is in no group. Any thread.
   //
@@ -54,6 +71,10 @@ class KafkaMembership : public Membership {
   std::shared_ptr<const Generation> current() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  absl::Status WatchSession(rd_kafka_conf_s* conf);
+  static void OnLogLine(const rd_kafka_s* consumer, int level, const char* facility,
+                        const char* text);
+
   static void OnRebalance(rd_kafka_s* consumer, int error, rd_kafka_topic_partition_list_s* list,
                           void* self);
   void OnAssign(rd_kafka_topic_partition_list_s* list);
@@ -61,6 +82,7 @@ class KafkaMembership : public Membership {
 
   void Run(std::stop_token stop);
   void PollOnce();
+  void ConfirmLease();
   void Fail(const absl::Status& status);
   void Close();
 
@@ -69,12 +91,17 @@ class KafkaMembership : public Membership {
                      absl::flat_hash_set<DomainPartition> partitions);
 
   const TopicTable* const topics_;
+  const OwnershipFollower* const owners_;
+  std::unique_ptr<GroupLease> lease_;  // told by the consumer's callbacks
   Client consumer_;
 
   // For the membership's thread only.
   MembershipListener* listener_ = nullptr;
   absl::flat_hash_set<DomainPartition> owned_;
   bool failed_ = false;
+  bool closing_ = false;
+  // An answer to a heartbeat that was not confirmed yet at the last poll.
+  std::optional<GroupLease::Answer> unconfirmed_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Generation> current_ ABSL_GUARDED_BY(mutex_);

@@ -19,7 +19,6 @@ constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
 // The producer's queue is full: a transaction larger than librdkafka's buffer has to be sent
 // meanwhile.
 constexpr absl::Duration kProduceTimeout = absl::Seconds(8);
-constexpr size_t kMessagesPerTake = 512;
 
 void OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
   auto* end = static_cast<Offset*>(message->_private);
@@ -33,16 +32,20 @@ void OnClientError(rd_kafka_t*, int error, const char* reason, void* connection_
   *static_cast<bool*>(connection_failed) = true;
 }
 
-rd_kafka_headers_t* MakeHeaders(const std::vector<OutputRecord::OwnedHeader>& headers) {
-  if (headers.empty()) return nullptr;
-  rd_kafka_headers_t* made = rd_kafka_headers_new(headers.size());
-  for (const OutputRecord::OwnedHeader& header : headers) {
-    const char* value = header.value ? header.value->data() : nullptr;
-    const size_t size = header.value ? header.value->size() : 0;
-    rd_kafka_header_add(made, header.name.data(), static_cast<ssize_t>(header.name.size()), value,
-                        static_cast<ssize_t>(size));
+// Where the end of what a part wrote to the topic is noted; null when it isn't.
+std::optional<Offset>* EndOf(Topic topic, CommitResult::Written* written) {
+  switch (topic) {
+    case Topic::kEvent:
+      return &written->event_end;
+    case Topic::kSnapshot:
+      return &written->snapshot_end;
+    case Topic::kReply:
+      return &written->reply_end;
+    case Topic::kCommand:
+    case Topic::kDeadLetter:
+      break;
   }
-  return made;
+  return nullptr;
 }
 
 }  // namespace
@@ -78,31 +81,16 @@ void KafkaWorkerLog::Stop(const DomainPartition& partition) {
   readings_.erase(it);
 }
 
-absl::StatusOr<PolledCommands> KafkaWorkerLog::Poll(const PollLimits& limits, absl::Duration wait) {
+absl::StatusOr<PolledRecords> KafkaWorkerLog::Poll(const PollLimits& limits, absl::Duration wait) {
   if (!poll_error_.ok()) return std::exchange(poll_error_, absl::OkStatus());
-  std::vector<Message> messages;
-  size_t bytes = 0;
-  while (messages.size() < limits.max_records && bytes < limits.max_bytes) {
-    if (surplus_.empty()) {
-      std::vector<Message> taken = TakeMessages(queue_.get(), kMessagesPerTake,
-                                                messages.empty() ? wait : absl::ZeroDuration());
-      if (taken.empty()) break;
-      std::move(taken.begin(), taken.end(), std::back_inserter(surplus_));
-    }
-    const size_t size = surplus_.front()->len + surplus_.front()->key_len;
-    if (!messages.empty() && bytes + size > limits.max_bytes) break;
-    bytes += size;
-    messages.push_back(std::move(surplus_.front()));
-    surplus_.pop_front();
-  }
-  PolledCommands commands;
-  poll_error_ = Collect(std::move(messages), &commands);
+  PolledRecords commands;
+  poll_error_ = Collect(TakeBounded(queue_.get(), &surplus_, limits, wait), &commands);
   if (commands.batches.empty() && !poll_error_.ok())
     return std::exchange(poll_error_, absl::OkStatus());
   return commands;
 }
 
-absl::Status KafkaWorkerLog::Collect(std::vector<Message> messages, PolledCommands* commands) {
+absl::Status KafkaWorkerLog::Collect(std::vector<Message> messages, PolledRecords* commands) {
   absl::Status status;
   absl::flat_hash_map<std::pair<const rd_kafka_topic_t*, int32_t>, size_t> batch_of;
   for (const Message& message : messages) {
@@ -121,7 +109,7 @@ absl::Status KafkaWorkerLog::Collect(std::vector<Message> messages, PolledComman
     }
     commands->batches[it->second].records.push_back(ToInputRecord(*message));
   }
-  for (const CommandBatch& batch : commands->batches) {
+  for (const RecordBatch& batch : commands->batches) {
     const auto reading = readings_.find(batch.partition);
     if (reading != readings_.end()) reading->second.next = Next(batch.records.back().offset);
   }
@@ -192,14 +180,13 @@ KafkaWorkerLog::Step KafkaWorkerLog::ProducePart(const TransactionPart& part,
   }
   for (const OutputRecord& record : part.records) {
     // Delivery reports tell where the changelogs end; they are served in End() at the latest.
-    Offset* end = nullptr;
-    if (record.topic == Topic::kSnapshot)
-      end = &written->snapshot_end.emplace(written->snapshot_end.value_or(Offset{0}));
-    if (record.topic == Topic::kReply)
-      end = &written->reply_end.emplace(written->reply_end.value_or(Offset{0}));
+    std::optional<Offset>* const end = EndOf(record.topic, written);
+    if (end != nullptr && !*end) *end = Offset{0};
     const TopicFacts& topic = context_.topics->of(part.partition.domain).topics.at(record.topic);
     const PartitionId partition{record.partition.value() % topic.partitions};
-    if (Step failure = ProduceRecord(topic.name, partition, record, end)) return failure;
+    if (Step failure =
+            ProduceRecord(topic.name, partition, record, end != nullptr ? &**end : nullptr))
+      return failure;
   }
   return std::nullopt;
 }
@@ -226,20 +213,21 @@ KafkaWorkerLog::Step KafkaWorkerLog::ProduceRecord(const std::string& topic, Par
   const size_t key_size = record.key ? record.key->size() : 0;
   const void* value = record.value ? record.value->data() : nullptr;
   const size_t value_size = record.value ? record.value->size() : 0;
-  rd_kafka_headers_t* headers = MakeHeaders(record.headers);
+  Headers headers = MakeHeaders(record.headers);
   for (;;) {
     const rd_kafka_resp_err_t error = rd_kafka_producev(
         producer_.get(), RD_KAFKA_V_RKT(TopicOf(topic)), RD_KAFKA_V_PARTITION(partition.value()),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
-        RD_KAFKA_V_VALUE(const_cast<void*>(value), value_size), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_VALUE(const_cast<void*>(value), value_size), RD_KAFKA_V_HEADERS(headers.get()),
         RD_KAFKA_V_OPAQUE(end), RD_KAFKA_V_END);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
-      return std::nullopt;  // librdkafka owns the headers now
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      headers.release();  // librdkafka owns them now
+      return std::nullopt;
+    }
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL && absl::Now() < deadline) {
       rd_kafka_poll(producer_.get(), 10);
       continue;
     }
-    if (headers != nullptr) rd_kafka_headers_destroy(headers);
     // An error behind the transaction (fenced, a failed delivery) shows here too; the abort finds
     // out.
     return AbortAfter(
@@ -320,12 +308,7 @@ absl::Status KafkaWorkerLog::PrefetchMetadata() {
     for (const auto& [topic, unused] : facts.topics)
       TopicOf(context_.topics->NameOf(domain, topic));
   }
-  const rd_kafka_metadata_t* metadata = nullptr;
-  const rd_kafka_resp_err_t error = rd_kafka_metadata(producer_.get(), /*all_topics=*/0, nullptr,
-                                                      &metadata, Milliseconds(kRequestTimeout));
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return ToStatus(error, "read the topics' metadata");
-  rd_kafka_metadata_destroy(metadata);
-  return absl::OkStatus();
+  return FetchMetadata(producer_.get());
 }
 
 rd_kafka_topic_s* KafkaWorkerLog::TopicOf(const std::string& name) {

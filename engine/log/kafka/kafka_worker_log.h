@@ -49,7 +49,7 @@ class KafkaWorkerLog : public WorkerLog {
 
   absl::Status Start(const DomainPartition& partition, Offset from) override;
   void Stop(const DomainPartition& partition) override;
-  absl::StatusOr<PolledCommands> Poll(const PollLimits& limits, absl::Duration wait) override;
+  absl::StatusOr<PolledRecords> Poll(const PollLimits& limits, absl::Duration wait) override;
   CommitResult Commit(const Transaction& transaction) override;
   absl::Status Reopen() override { return Open(kRequestTimeout); }
   absl::StatusOr<std::optional<Offset>> CommittedOffset(const DomainPartition& partition) override;
@@ -87,7 +87,7 @@ class KafkaWorkerLog : public WorkerLog {
   rd_kafka_topic_s* TopicOf(const std::string& name);
 
   // Sorts polled messages into batches by partition.
-  absl::Status Collect(std::vector<Message> messages, PolledCommands* commands);
+  absl::Status Collect(std::vector<Message> messages, PolledRecords* commands);
 
   const WorkerContext context_;
   Client producer_;

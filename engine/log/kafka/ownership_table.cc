@@ -60,6 +60,12 @@ std::optional<esd::v1::DomainRecord> OwnershipTable::FindDomain(const std::strin
   return Parse<esd::v1::DomainRecord>(records_, domain);
 }
 
+std::pair<std::vector<std::pair<std::string, std::string>>, Offset> OwnershipTable::Committed()
+    const {
+  absl::MutexLock lock(&mutex_);
+  return {{records_.begin(), records_.end()}, position_};
+}
+
 std::vector<std::string> OwnershipTable::Suspects(const DomainPartition& partition) const {
   absl::MutexLock lock(&mutex_);
   const std::string key = ToString(partition);

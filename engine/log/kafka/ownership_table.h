@@ -12,6 +12,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/log/kafka/kafka_client.h"
@@ -36,6 +37,10 @@ class OwnershipTable {
 
   // The record that fixes the domain's partition count.
   std::optional<esd::v1::DomainRecord> FindDomain(const std::string& domain) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // All committed records, key and value, and where the topic is to be read on.
+  std::pair<std::vector<std::pair<std::string, std::string>>, Offset> Committed() const
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Transactional ids that may hold a transaction open on the partition, or may still try to: the

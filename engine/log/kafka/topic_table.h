@@ -16,7 +16,8 @@ namespace esd::kafka {
 
 struct TopicFacts {
   std::string name;
-  int32_t partitions = 0;  // the dead-letter topic may have another number than the others
+  int32_t partitions = 0;        // the dead-letter topic may have another number than the others
+  size_t max_message_bytes = 0;  // the topic's limit, which is on a batch of records
   size_t max_record_bytes = 0;
 };
 

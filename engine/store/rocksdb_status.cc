@@ -1,0 +1,47 @@
+#include "engine/store/rocksdb_status.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <rocksdb/status.h>
+
+namespace esd {
+
+bool IsBroken(const rocksdb::Status& s) {
+  if (s.IsPathNotFound()) return true;
+  if (!s.IsCorruption()) return false;
+  // When it opens a store of many files, RocksDB also calls it corruption that it can't look at
+  // one.
+  const std::string text = s.ToString();
+  return !absl::StrContains(text, "IO error") || absl::StrContains(text, "No such file");
+}
+
+namespace {
+
+// RocksDB's texts name files and offsets, never keys, as long as `allow_data_in_errors` is off.
+std::string Describe(const char* what, const std::string& path, const rocksdb::Status& s) {
+  std::string message = absl::StrCat("can't ", what, " the store in ", path, ": ", s.ToString());
+  if (s.IsNoSpace()) {
+    absl::StrAppend(&message, "; the disk is full: free space in ", path);
+  } else if (IsBroken(s)) {
+    absl::StrAppend(&message, "; stop esd, remove ", path,
+                    " and start again: the store is rebuilt from its topics");
+  } else {
+    absl::StrAppend(&message, "; check the disk of ", path);
+  }
+  return message;
+}
+
+}  // namespace
+
+absl::Status ToStatus(const char* what, const std::string& path, const rocksdb::Status& s) {
+  if (s.ok()) return absl::OkStatus();
+  if (IsBroken(s)) return absl::DataLossError(Describe(what, path, s));
+  return absl::InternalError(Describe(what, path, s));
+}
+
+absl::Status ToOpenStatus(const std::string& path, const rocksdb::Status& s) {
+  if (s.IsIOError() || s.IsCorruption()) return absl::UnavailableError(Describe("open", path, s));
+  return absl::InternalError(Describe("open", path, s));
+}
+
+}  // namespace esd
