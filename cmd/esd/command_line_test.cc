@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
@@ -47,12 +49,16 @@ class CommandLineTest : public testing::Test {
     return Esd(args);
   }
 
+  // A file with these contents, until the test ends.
   std::string File(const std::string& contents) {
-    const std::string path = testing::TempDir() +
-                             testing::UnitTest::GetInstance()->current_test_info()->name() +
-                             std::to_string(files_++);
+    if (folder_.empty()) folder_ = MakeFolder();
+    const std::string path = folder_ + "/" + std::to_string(files_++);
     std::ofstream(path) << contents;
     return path;
+  }
+
+  ~CommandLineTest() override {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   std::string out() const { return out_.str(); }
@@ -63,8 +69,15 @@ class CommandLineTest : public testing::Test {
   int serve_exit_code_ = 0;
 
  private:
+  static std::string MakeFolder() {
+    std::string folder = testing::TempDir() + "/esd_cmd_test_XXXXXX";
+    EXPECT_NE(mkdtemp(folder.data()), nullptr);
+    return folder;
+  }
+
   std::ostringstream out_;
   std::ostringstream err_;
+  std::string folder_;  // empty until a file is needed
   int files_ = 0;
 };
 
@@ -112,6 +125,22 @@ TEST_F(CommandLineTest, EveryOptionReachesTheEngine) {
                    "[::1]:0",
                    "--grpc-listen",
                    "0.0.0.0:1",
+                   "--advertised-address",
+                   "esd-0:1",
+                   "--tls-cert",
+                   "/tls/cert",
+                   "--tls-key",
+                   "/tls/key",
+                   "--tls-client-ca",
+                   "/tls/clients",
+                   "--tls-peer-ca",
+                   "/tls/peers",
+                   "--history",
+                   "off",
+                   "--max-in-flight",
+                   "7",
+                   "--max-in-flight-per-connection",
+                   "6",
                    "--kafka",
                    "linger.ms=1",
                    "--topic-prefix",
@@ -135,6 +164,14 @@ TEST_F(CommandLineTest, EveryOptionReachesTheEngine) {
   EXPECT_EQ(engine.workers, 2);
   EXPECT_EQ(engine.http_listen, "[::1]:0");
   EXPECT_EQ(engine.grpc_listen, "0.0.0.0:1");
+  EXPECT_EQ(engine.advertised_address, "esd-0:1");
+  EXPECT_EQ(engine.tls.cert_file, "/tls/cert");
+  EXPECT_EQ(engine.tls.key_file, "/tls/key");
+  EXPECT_EQ(engine.tls.client_ca_file, "/tls/clients");
+  EXPECT_EQ(engine.tls.peer_ca_file, "/tls/peers");
+  EXPECT_FALSE(engine.history);
+  EXPECT_EQ(engine.max_in_flight, 7);
+  EXPECT_EQ(engine.max_in_flight_per_connection, 6);
   EXPECT_EQ(engine.topic_prefix, "p.");
   EXPECT_THAT(engine.kafka_properties, ElementsAre(Pair("linger.ms", "1")));
   EXPECT_TRUE(engine.create_topics);
@@ -150,6 +187,11 @@ TEST_F(CommandLineTest, DefaultsAreThoseOfTheEngine) {
   EXPECT_EQ(engine.workers, defaults.workers);
   EXPECT_EQ(engine.http_listen, defaults.http_listen);
   EXPECT_EQ(engine.grpc_listen, defaults.grpc_listen);
+  EXPECT_EQ(engine.advertised_address, defaults.advertised_address);
+  EXPECT_FALSE(engine.tls.enabled());
+  EXPECT_EQ(engine.history, defaults.history);
+  EXPECT_EQ(engine.max_in_flight, defaults.max_in_flight);
+  EXPECT_EQ(engine.max_in_flight_per_connection, defaults.max_in_flight_per_connection);
   EXPECT_EQ(engine.create_topics, defaults.create_topics);
   EXPECT_EQ(engine.create_partitions, defaults.create_partitions);
   EXPECT_EQ(engine.create_replication_factor, defaults.create_replication_factor);
@@ -257,6 +299,15 @@ TEST_F(CommandLineTest, ValuesThatCanNotBeAreRefusedBeforeAnythingIsTried) {
                                                        {"--http-listen", "7071"},
                                                        {"--grpc-listen", "::1:1"},
                                                        {"--log-level", "loud"},
+                                                       {"--history", "maybe"},
+                                                       {"--insecure=maybe"},
+                                                       {"--max-in-flight", "0"},
+                                                       {"--max-in-flight", "1000001"},
+                                                       {"--max-in-flight-per-connection", "0"},
+                                                       {"--advertised-address", "esd-0"},
+                                                       {"--advertised-address", ""},
+                                                       {"--advertised-address", "0.0.0.0:7070"},
+                                                       {"--advertised-address", "[::]:7070"},
                                                        {"--domain", "none"},
                                                        {"--kafka", "acks=1"},
                                                        {"--kafka", "no.such=1"},
@@ -279,6 +330,58 @@ TEST_F(CommandLineTest, ValuesThatCanNotBeAreRefusedBeforeAnythingIsTried) {
   for (const char* servers : {"a", "a:1,b:2", "SASL_SSL://a:1", "[::1]:9092", "[::1]"}) {
     EXPECT_EQ(Esd({"serve", "--bootstrap-servers", servers}), kExitOk) << servers << err();
   }
+}
+
+TEST_F(CommandLineTest, TheApiIsOpenToOtherMachinesOnlyWithTlsOrWhenToldSo) {
+  for (const char* open : {"0.0.0.0:7070", "[::]:7070", "10.1.2.3:7070", "esd-0:7070",
+                           "[::ffff:10.1.2.3]:7070", "128.0.0.1:7070"}) {
+    EXPECT_EQ(Serve({"--grpc-listen", open}), kExitUsage) << open;
+    EXPECT_THAT(err(), AllOf(HasSubstr(std::string("--grpc-listen: ") + open),
+                             HasSubstr("--tls-cert and --tls-key"), HasSubstr("--insecure"),
+                             HasSubstr("try: esd serve --help")));
+    EXPECT_EQ(Serve({"--grpc-listen", open, "--insecure"}), kExitOk) << err();
+    EXPECT_EQ(Serve({"--grpc-listen", open, "--tls-cert", "c", "--tls-key", "k"}), kExitOk)
+        << err();
+  }
+  for (const char* local :
+       {"127.0.0.1:7070", "127.8.9.10:0", "[::1]:7070", "localhost:7070", "LocalHost:0"}) {
+    EXPECT_EQ(Serve({"--grpc-listen", local}), kExitOk) << err();
+  }
+  env_["ESD_INSECURE"] = "true";
+  EXPECT_EQ(Serve({"--grpc-listen", "0.0.0.0:7070"}), kExitOk) << err();
+  env_["ESD_INSECURE"] = "false";
+  EXPECT_EQ(Serve({"--grpc-listen", "0.0.0.0:7070"}), kExitUsage);
+}
+
+TEST_F(CommandLineTest, MetricsMayBeOpenToOtherMachinesWithoutMore) {
+  EXPECT_EQ(Serve({"--http-listen", "0.0.0.0:7071"}), kExitOk) << err();
+}
+
+TEST_F(CommandLineTest, APartOfWhatTlsNeedsIsWrongUsage) {
+  EXPECT_EQ(Serve({"--tls-cert", "c"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--tls-cert: needs --tls-key, too"));
+  EXPECT_EQ(Serve({"--tls-key", "k"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--tls-key: needs --tls-cert, too"));
+  EXPECT_EQ(Serve({"--tls-client-ca", "a"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--tls-client-ca: needs --tls-cert, too"));
+  EXPECT_EQ(Serve({"--tls-peer-ca", "a"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--tls-peer-ca: needs --tls-cert, too"));
+  // As when a variable in a script is not set: TLS must not be switched off by it.
+  EXPECT_EQ(Serve({"--tls-cert", "", "--tls-key", ""}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--tls-cert: must not be empty"));
+}
+
+TEST_F(CommandLineTest, HistoryIsKeptUnlessSwitchedOffAnywhere) {
+  ASSERT_EQ(Serve({"--history", "on"}), kExitOk) << err();
+  EXPECT_TRUE(served_->engine.history);
+  env_["ESD_HISTORY"] = "off";
+  ASSERT_EQ(Serve({}), kExitOk) << err();
+  EXPECT_FALSE(served_->engine.history);
+  env_.erase("ESD_HISTORY");
+  ASSERT_EQ(Serve({"--config", File("history = \"off\"\n")}), kExitOk) << err();
+  EXPECT_FALSE(served_->engine.history);
+  EXPECT_EQ(Serve({"--history", "maybe"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--history: must be on or off, not 'maybe'"));
 }
 
 TEST_F(CommandLineTest, AMessageAboutAValueSaysWhereItCameFrom) {
@@ -313,6 +416,8 @@ TEST_F(CommandLineTest, ASecretIsInNoMessage) {
 
 TEST_F(CommandLineTest, ConfigShowTellsEachValueAndItsSourceAndHidesSecrets) {
   env_["ESD_GROUP"] = "from-env";
+  env_["ESD_TLS_CERT"] = "/tls/cert";
+  env_["ESD_TLS_KEY"] = "/tls/key";
   const std::string properties = File("sasl.password=hunter2\n");
   const std::string config = File("\nworkers = 3\n");
   ASSERT_EQ(Esd({"config", "show", "--bootstrap-servers", "b:1", "--config", config,
@@ -324,6 +429,9 @@ TEST_F(CommandLineTest, ConfigShowTellsEachValueAndItsSourceAndHidesSecrets) {
   EXPECT_THAT(out(), HasSubstr("file " + config + ":2\n"));
   EXPECT_THAT(out(), testing::ContainsRegex("http-listen +127.0.0.1:7071 +default\n"));
   EXPECT_THAT(out(), testing::ContainsRegex("domain +security,orders +default\n"));
+  EXPECT_THAT(out(), testing::ContainsRegex("tls-cert +/tls/cert +environment ESD_TLS_CERT\n"));
+  EXPECT_THAT(out(), testing::ContainsRegex("insecure +false +default\n"));
+  EXPECT_THAT(out(), testing::ContainsRegex("history +on +default\n"));
   EXPECT_THAT(out(), testing::ContainsRegex("kafka +linger.ms=5 +flag --kafka\n"));
   EXPECT_THAT(out(), HasSubstr("sasl.password=********"));
   EXPECT_THAT(out() + err(), Not(HasSubstr("hunter2")));
@@ -365,6 +473,7 @@ TEST_F(CommandLineTest, CompletionKnowsEveryCommandAndFlag) {
     EXPECT_EQ(Esd({"completion", shell}), kExitOk) << err();
     EXPECT_THAT(out(), AllOf(HasSubstr("topics"), HasSubstr("esd topics create"),
                              HasSubstr("replication-factor"), HasSubstr("trace debug info"),
+                             HasSubstr("tls-peer-ca"), HasSubstr("insecure"), HasSubstr("on off"),
                              HasSubstr("bootstrap-servers")))
         << shell;
   }

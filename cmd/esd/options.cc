@@ -63,10 +63,46 @@ std::vector<OptionSpec> ServeOptions(const GetEnv& env) {
        "Worker threads, 0 to 64. 0: one per core, at most 4.", ""},
       {"http-listen", "HOST:PORT", OptionKind::kText, "127.0.0.1:7071",
        "Address of /metrics, /livez and /readyz. Port 0 picks a free one.", ""},
-      {"grpc-listen", "HOST:PORT", OptionKind::kText, "127.0.0.1:7070",
-       "Address of the gRPC API. Port 0 picks a free one.", ""},
       {"create-topics", "", OptionKind::kSwitch, "false",
        "Make topics that are missing, instead of refusing to run.", ""},
+      {"history", "on|off", OptionKind::kText, "on",
+       "Keep every aggregate's history in the local store. off saves its space; ListEvents and "
+       "at_version then fail.",
+       ""},
+  };
+}
+
+std::vector<OptionSpec> ApiOptions() {
+  return {
+      {"grpc-listen", "HOST:PORT", OptionKind::kText, "127.0.0.1:7070",
+       "Address of the gRPC API. Port 0 picks a free one.", ""},
+      {"advertised-address", "HOST:PORT", OptionKind::kText, "",
+       "Where other instances reach this one's gRPC API. Port 0: the one that is listened on. With "
+       "TLS the certificate must name the host. The address of --grpc-listen unless told, with "
+       "this machine's name for 0.0.0.0 and [::].",
+       ""},
+      {"tls-cert", "FILE", OptionKind::kText, "",
+       "Certificate of the gRPC API, followed by those between it and its CA (PEM). TLS is off "
+       "without it. Files are read anew when they change.",
+       ""},
+      {"tls-key", "FILE", OptionKind::kText, "",
+       "Private key of --tls-cert (PEM, without a passphrase).", ""},
+      {"tls-client-ca", "FILE", OptionKind::kText, "",
+       "CAs that must have signed the certificates of clients (PEM). Other instances are clients, "
+       "too, with their --tls-cert. Clients need no certificate unless told.",
+       ""},
+      {"tls-peer-ca", "FILE", OptionKind::kText, "",
+       "CAs that have signed the certificates of other instances (PEM). Those of --tls-client-ca, "
+       "else of the system, unless told.",
+       ""},
+      {"insecure", "", OptionKind::kSwitch, "false",
+       "Serve the API without TLS on an address that is not loopback.", ""},
+      {"max-in-flight", "N", OptionKind::kNumber, "20000",
+       "Submitted commands that may wait for their outcome at a time, 1 to 1000000. More are "
+       "refused with RESOURCE_EXHAUSTED.",
+       ""},
+      {"max-in-flight-per-connection", "N", OptionKind::kNumber, "5000",
+       "The same for the commands of one connection, 1 to 1000000.", ""},
   };
 }
 
@@ -114,6 +150,7 @@ std::string HelpOf(const OptionSpec& spec) {
 std::vector<OptionSpec> AllOptions(const GetEnv& env) {
   std::vector<OptionSpec> specs = KafkaOptions();
   Append(ServeOptions(env), specs);
+  Append(ApiOptions(), specs);
   Append(CommonOptions(), specs);
   return specs;
 }

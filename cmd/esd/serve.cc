@@ -112,8 +112,9 @@ int Serve(const ServeOptions& options) {
   Engine engine(options.engine, DomainsNamed(options.domains));
   const StopSignals signals(&engine);
   if (absl::Status status = engine.Start(); !status.ok()) return Fail(status);
-  spdlog::info("esd {} serves: HTTP on {}, Kafka at {}, group {}", BuildVersion(),
-               engine.http_address(), options.engine.bootstrap_servers, options.engine.group);
+  spdlog::info("esd {} serves: gRPC on {}, HTTP on {}, Kafka at {}, group {}", BuildVersion(),
+               engine.grpc_address(), engine.http_address(), options.engine.bootstrap_servers,
+               options.engine.group);
   const absl::Status ended = engine.Wait();
   if (ended.ok()) {
     spdlog::info("stopping: partitions are handed over");

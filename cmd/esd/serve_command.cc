@@ -15,6 +15,10 @@ Command AddServe(CLI::App& parent, const Process& process) {
       "With a password that does not show on the command line:\n"
       "  esd serve --bootstrap-servers broker:9093 --kafka-config sasl.properties\n"
       "\n"
+      "For other machines, with TLS:\n"
+      "  esd serve --bootstrap-servers broker:9092 --grpc-listen 0.0.0.0:7070 \\\n"
+      "      --tls-cert server.pem --tls-key server.key\n"
+      "\n"
       "SIGTERM or SIGINT drains: open transactions are committed or aborted, and partitions\n"
       "handed over. A second signal ends the process at once.");
   const auto all = AllOptions(process.env);

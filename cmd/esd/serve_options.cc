@@ -11,6 +11,7 @@
 #include "engine/base/logging.h"
 #include "engine/log/kafka/topic_names.h"
 #include "engine/server/http_server.h"
+#include "engine/server/listen_address.h"
 
 namespace esd::cmd {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 constexpr int kMaxWorkers = 64;
 constexpr int kMaxPartitions = 10'000;
 constexpr int kMaxReplicationFactor = 100;
+constexpr int kMaxInFlight = 1'000'000;
 
 // The characters that Kafka allows in the names of topics, for everything that becomes part of one.
 absl::Status CheckName(const Settings& settings, const std::string& option, bool may_be_empty) {
@@ -83,10 +85,71 @@ absl::Status CheckTopicNames(const Settings& settings, const kafka::TopicScope& 
   return absl::OkStatus();
 }
 
-absl::Status CheckListen(const Settings& settings, const std::string& option) {
-  const auto parsed = ParseHostPort(settings.Get(option).value());
-  return parsed.ok() ? absl::OkStatus()
-                     : settings.Invalid(option, std::string(parsed.status().message()));
+// `option` makes sense only beside `other`.
+absl::Status CheckNeeds(const Settings& settings, const std::string& option,
+                        const std::string& other) {
+  if (!settings.IsGiven(option) || settings.IsGiven(other)) return absl::OkStatus();
+  return settings.Invalid(option, absl::StrCat("needs --", other, ", too"));
+}
+
+absl::StatusOr<TlsOptions> ParseTls(const Settings& settings) {
+  for (const char* option : {"tls-cert", "tls-key", "tls-client-ca", "tls-peer-ca"}) {
+    if (settings.IsGiven(option) && settings.Get(option).value().empty())
+      return settings.Invalid(option, "must not be empty: name a file, or leave it out");
+  }
+  for (const auto& [option, other] : {std::pair("tls-cert", "tls-key"),
+                                      {"tls-key", "tls-cert"},
+                                      {"tls-client-ca", "tls-cert"},
+                                      {"tls-peer-ca", "tls-cert"}}) {
+    if (absl::Status status = CheckNeeds(settings, option, other); !status.ok()) return status;
+  }
+  return TlsOptions{settings.Get("tls-cert").value(), settings.Get("tls-key").value(),
+                    settings.Get("tls-client-ca").value(), settings.Get("tls-peer-ca").value()};
+}
+
+// Nothing is served in the clear to other machines unless somebody has said so.
+absl::Status CheckExposure(const Settings& settings, const TlsOptions& tls) {
+  const auto insecure = settings.Switch("insecure");
+  if (!insecure.ok()) return insecure.status();
+  const std::string& address = settings.Get("grpc-listen").value();
+  const auto listen = ParseHostPort(address);
+  if (!listen.ok()) return settings.Invalid("grpc-listen", std::string(listen.status().message()));
+  if (IsLoopback(*listen) || tls.enabled() || *insecure) return absl::OkStatus();
+  return settings.Invalid(
+      "grpc-listen",
+      absl::StrCat(address,
+                   " is open to other machines: give --tls-cert and --tls-key, or "
+                   "--insecure if all who reach it may send commands and read everything"));
+}
+
+absl::Status CheckAdvertised(const Settings& settings) {
+  const std::string& address = settings.Get("advertised-address").value();
+  if (!settings.IsGiven("advertised-address")) return absl::OkStatus();
+  const auto parsed = ParseHostPort(address);
+  if (!parsed.ok())
+    return settings.Invalid("advertised-address", std::string(parsed.status().message()));
+  if (!IsWildcard(*parsed)) return absl::OkStatus();
+  return settings.Invalid("advertised-address",
+                          absl::StrCat("nobody can connect to ", address,
+                                       ": give a name or an address of this machine"));
+}
+
+// What the gRPC API is served with.
+absl::Status ParseApi(const Settings& settings, EngineOptions& engine) {
+  auto tls = ParseTls(settings);
+  if (!tls.ok()) return tls.status();
+  if (absl::Status status = CheckExposure(settings, *tls); !status.ok()) return status;
+  if (absl::Status status = CheckAdvertised(settings); !status.ok()) return status;
+  const auto in_flight = settings.Number("max-in-flight", 1, kMaxInFlight);
+  if (!in_flight.ok()) return in_flight.status();
+  const auto per_connection = settings.Number("max-in-flight-per-connection", 1, kMaxInFlight);
+  if (!per_connection.ok()) return per_connection.status();
+  engine.grpc_listen = settings.Get("grpc-listen").value();
+  engine.tls = *std::move(tls);
+  engine.advertised_address = settings.Get("advertised-address").value();
+  engine.max_in_flight = *in_flight;
+  engine.max_in_flight_per_connection = *per_connection;
+  return absl::OkStatus();
 }
 
 absl::Status CheckServe(const Settings& settings) {
@@ -94,8 +157,8 @@ absl::Status CheckServe(const Settings& settings) {
     return status;
   if (settings.Get("data-dir").value().empty())
     return settings.Invalid("data-dir", "must not be empty");
-  if (absl::Status status = CheckListen(settings, "http-listen"); !status.ok()) return status;
-  if (absl::Status status = CheckListen(settings, "grpc-listen"); !status.ok()) return status;
+  const auto listen = ParseHostPort(settings.Get("http-listen").value());
+  if (!listen.ok()) return settings.Invalid("http-listen", std::string(listen.status().message()));
   const absl::Status level = CheckLogLevel(settings.Get("log-level").value());
   return level.ok() ? level : settings.Invalid("log-level", std::string(level.message()));
 }
@@ -112,8 +175,17 @@ std::vector<std::string> ServeOptionNames() {
           "kafka-config",
           "data-dir",
           "workers",
+          "history",
           "http-listen",
           "grpc-listen",
+          "advertised-address",
+          "tls-cert",
+          "tls-key",
+          "tls-client-ca",
+          "tls-peer-ca",
+          "insecure",
+          "max-in-flight",
+          "max-in-flight-per-connection",
           "create-topics",
           "partitions",
           "replication-factor",
@@ -163,7 +235,13 @@ absl::StatusOr<ServeOptions> ParseServeOptions(const Settings& settings,
   if (!workers.ok()) return workers.status();
   const auto create_topics = settings.Switch("create-topics");
   if (!create_topics.ok()) return create_topics.status();
+  const auto history = settings.Switch("history");
+  if (!history.ok()) {
+    return settings.Invalid(
+        "history", absl::StrCat("must be on or off, not '", settings.Get("history").value(), "'"));
+  }
   ServeOptions options;
+  if (absl::Status status = ParseApi(settings, options.engine); !status.ok()) return status;
   if (absl::Status status = ParseTopicCounts(settings, options.engine.create_partitions,
                                              options.engine.create_replication_factor);
       !status.ok()) {
@@ -179,7 +257,7 @@ absl::StatusOr<ServeOptions> ParseServeOptions(const Settings& settings,
   options.engine.data_dir = settings.Get("data-dir").value();
   options.engine.workers = *workers;
   options.engine.http_listen = settings.Get("http-listen").value();
-  options.engine.grpc_listen = settings.Get("grpc-listen").value();
+  options.engine.history = *history;
   options.engine.create_topics = *create_topics;
   return options;
 }

@@ -18,17 +18,26 @@
 #include "engine/base/metrics.h"
 #include "engine/log/kafka/kafka_admin.h"
 #include "engine/log/kafka/kafka_log.h"
+#include "engine/server/api/api.h"
+#include "engine/server/api/api_server.h"
 #include "engine/server/http_server.h"
+#include "engine/server/listen_address.h"
+#include "engine/server/tls_credentials.h"
 #include "engine/store/rocksdb_snapshot_store.h"
 #include "engine/worker/domain_registry.h"
+#include "engine/worker/history.h"
 #include "engine/worker/worker_pool.h"
 
 namespace esd {
 namespace {
 
 constexpr int kMostWorkersByDefault = 4;
-// For the broker's answer, behind the hand-over.
+// For commands that are under way when the engine is to stop, for the broker's answer behind the
+// hand-over, and for calls that have not ended by then.
+constexpr absl::Duration kInFlightTimeout = absl::Seconds(2);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(3);
+constexpr absl::Duration kCallsTimeout = absl::Seconds(1);
+constexpr absl::Duration kHealthInterval = absl::Milliseconds(50);
 
 // The instance's name when none is given: made once and kept beside the store, because
 // transactional ids are made of it and a restart must find its own.
@@ -68,22 +77,36 @@ struct Engine::Impl {
   }
   ~Impl() { close(wake_fd); }
 
+  absl::Status StartApiServer();
   absl::Status OpenLog();
   absl::Status OpenStore();
+  absl::Status StartApi();
   absl::Status StartWorkers();
   absl::Status StartHttp();
   absl::Status JoinGroup() { return log->membership().Join(pool.get()); }
 
+  void Drain();
+
   void Fail(const absl::Status& status);
   HttpServer::Health Live() const;
   HttpServer::Health Ready() const;
+  // Tells gRPC's health service what Ready() says, again and again.
+  void WatchHealth();
 
   const EngineOptions options;
   const int wake_fd;  // written to when Wait() is to return
   DomainRegistry domains;
   Metrics metrics;
+  std::string instance_id;
+  std::string grpc_address;  // that is listened on, with the port that was picked
+  std::string address;       // where other instances reach the API
+  std::unique_ptr<TlsCredentials> tls;
+  std::unique_ptr<api::ApiServer> api_server;
   std::unique_ptr<Log> log;
   std::unique_ptr<SnapshotStore> store;
+  std::unique_ptr<History> history;
+  std::unique_ptr<CommandAppender> appender;
+  std::unique_ptr<api::Api> api;
   std::unique_ptr<WorkerPool> pool;
   std::unique_ptr<HttpServer> http;
 
@@ -91,6 +114,22 @@ struct Engine::Impl {
   absl::Status failure ABSL_GUARDED_BY(mutex);
   bool started ABSL_GUARDED_BY(mutex) = false;  // from the group's joining to its leaving
 };
+
+// Before the log is opened, because the log is told the address. Calls are answered later.
+absl::Status Engine::Impl::StartApiServer() {
+  auto credentials = TlsCredentials::Load(options.tls);
+  if (!credentials.ok()) return credentials.status();
+  tls = *std::move(credentials);
+  auto server = api::ApiServer::Start({options.grpc_listen, tls->server()});
+  if (!server.ok()) return server.status();
+  api_server = *std::move(server);
+  HostPort listened = *ParseHostPort(options.grpc_listen);  // it could be listened on
+  listened.port = static_cast<uint16_t>(api_server->port());
+  grpc_address = ToString(listened);
+  address = AdvertisedAddress(options.advertised_address, options.grpc_listen, api_server->port());
+  tls->ExpectName(ParseHostPort(address)->host);
+  return absl::OkStatus();
+}
 
 absl::Status Engine::Impl::OpenLog() {
   kafka::KafkaLogOptions kafka;
@@ -101,12 +140,13 @@ absl::Status Engine::Impl::OpenLog() {
   for (const auto& [name, type] : domains) kafka.domains.push_back(name);
   kafka.static_membership = !options.instance_id.empty();
   kafka.instance_id = options.instance_id;
-  kafka.address = options.grpc_listen;
+  kafka.address = address;
   if (!kafka.static_membership) {
     auto id = ReadOrMakeInstanceId(std::filesystem::path(options.data_dir) / "instance-id");
     if (!id.ok()) return id.status();
     kafka.instance_id = *std::move(id);
   }
+  instance_id = kafka.instance_id;
   if (options.create_topics) {
     auto admin = kafka::KafkaAdmin::Open(options.bootstrap_servers, options.kafka_properties);
     if (!admin.ok()) return admin.status();
@@ -132,6 +172,28 @@ absl::Status Engine::Impl::OpenStore() {
                  opened->wiped_because);
   }
   store = std::move(opened->store);
+  if (!options.history) return store->DropHistory();
+  history = std::make_unique<History>(log.get(), store.get(), &metrics,
+                                      [this](const absl::Status& error) { Fail(error); });
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Impl::StartApi() {
+  auto opened = log->OpenAppender();
+  if (!opened.ok()) return opened.status();
+  appender = *std::move(opened);
+  const api::Backend backend{log.get(),
+                             appender.get(),
+                             store.get(),
+                             history.get(),
+                             &domains,
+                             &metrics,
+                             instance_id,
+                             address,
+                             options.max_in_flight,
+                             options.max_in_flight_per_connection};
+  api = std::make_unique<api::Api>(backend, tls->peer());
+  api_server->Serve(api.get());
   return absl::OkStatus();
 }
 
@@ -145,7 +207,9 @@ absl::Status Engine::Impl::StartWorkers() {
                                 &domains,
                                 &metrics,
                                 [this](const absl::Status& error) { Fail(error); },
-                                {}};
+                                {},
+                                api.get(),
+                                history.get()};
   auto started_pool = WorkerPool::Start(std::min(wanted, partitions), environment);
   if (!started_pool.ok()) return started_pool.status();
   pool = *std::move(started_pool);
@@ -199,6 +263,24 @@ HttpServer::Health Engine::Impl::Ready() const {
   return {true, "ready\n"};
 }
 
+void Engine::Impl::WatchHealth() {
+  api_server->SetServing(Ready().ok);
+  api->timer.At(absl::Now() + kHealthInterval, [this] { WatchHealth(); });
+}
+
+// Commands that were begun are answered, if that is soon.
+void Engine::Impl::Drain() {
+  if (api == nullptr) return;
+  api->Drain();
+  api_server->SetServing(false);
+  if (!api->in_flight.AwaitNone(kInFlightTimeout)) {
+    spdlog::warn(
+        "{} commands are under way and will be answered as unknown: their callers can "
+        "submit them again with the same command_id",
+        api->in_flight.total());
+  }
+}
+
 Engine::Engine(EngineOptions options, std::vector<std::unique_ptr<AggregateType>> domains)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(domains))) {}
 
@@ -206,12 +288,15 @@ Engine::~Engine() { Stop().IgnoreError(); }
 
 absl::Status Engine::Start() {
   if (absl::Status status = MakeFolder(impl_->options.data_dir); !status.ok()) return status;
-  for (const auto step : {&Impl::OpenLog, &Impl::OpenStore, &Impl::StartWorkers, &Impl::StartHttp,
-                          &Impl::JoinGroup}) {
+  for (const auto step : {&Impl::StartApiServer, &Impl::OpenLog, &Impl::OpenStore, &Impl::StartApi,
+                          &Impl::StartWorkers, &Impl::StartHttp, &Impl::JoinGroup}) {
     if (absl::Status status = (impl_.get()->*step)(); !status.ok()) return status;
   }
-  absl::MutexLock lock(&impl_->mutex);
-  impl_->started = true;
+  {
+    absl::MutexLock lock(&impl_->mutex);
+    impl_->started = true;
+  }
+  impl_->WatchHealth();
   return absl::OkStatus();
 }
 
@@ -230,13 +315,23 @@ absl::Status Engine::Stop() {
     absl::MutexLock lock(&impl_->mutex);
     impl_->started = false;
   }
+  impl_->Drain();
   if (impl_->log != nullptr) impl_->log->membership().Leave(kLeaveTimeout);
+  if (impl_->api_server != nullptr) impl_->api_server->Stop(kCallsTimeout);
   impl_->http.reset();
   impl_->pool.reset();
+  impl_->api.reset();
+  impl_->appender.reset();
+  impl_->api_server.reset();
+  impl_->history.reset();
   impl_->store.reset();
   impl_->log.reset();
   absl::MutexLock lock(&impl_->mutex);
   return impl_->failure;
+}
+
+std::string Engine::grpc_address() const {
+  return impl_->api_server == nullptr ? "" : impl_->grpc_address;
 }
 
 std::string Engine::http_address() const {

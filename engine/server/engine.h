@@ -1,5 +1,5 @@
-// The whole instance: owns the store, the log, the workers and the HTTP server, starts them in
-// order and stops them in the reverse order.
+// The whole instance: owns the store, the log, the workers, the gRPC API and the HTTP server,
+// starts them in order and stops them in the reverse order.
 #ifndef ESD_ENGINE_SERVER_ENGINE_H_
 #define ESD_ENGINE_SERVER_ENGINE_H_
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/aggregate/aggregate_type.h"
+#include "engine/server/tls_options.h"
 
 namespace esd {
 
@@ -35,6 +36,19 @@ struct EngineOptions {
   std::string http_listen = "127.0.0.1:7071";
   // `host:port` of the gRPC API.
   std::string grpc_listen = "127.0.0.1:7070";
+  // For the gRPC API and for calls that are forwarded to other instances.
+  TlsOptions tls;
+  // `host:port` at which other instances reach this one's gRPC API. Port 0, or empty: the port that
+  // was picked for `grpc_listen`; empty: its host, too, or this machine's name if that is a
+  // wildcard (0.0.0.0 or ::). With TLS the certificate must name the host.
+  std::string advertised_address;
+  // Keep the history of each aggregate in the store: a copy of all events. Without it ListEvents
+  // and `at_version` answer FAILED_PRECONDITION.
+  bool history = true;
+  // Commands that were submitted and not yet answered: of all callers together, and of one
+  // connection. What is above them is refused with RESOURCE_EXHAUSTED before anything is written.
+  int max_in_flight = 20'000;
+  int max_in_flight_per_connection = 5'000;
   // Make topics that are missing, with the partition count and replication factor below, instead of
   // refusing to run.
   bool create_topics = false;
@@ -52,7 +66,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Checks the topics, opens the store, joins the group and serves. Returns when all threads run;
-  // partitions are restored afterwards (see /readyz). An error is one sentence that names the fix.
+  // partitions are restored afterwards (see /readyz and grpc.health.v1). An error is one sentence
+  // that names the fix.
   absl::Status Start();
 
   // Returns when RequestStop() was called (OK) or the engine can't go on (why, and what to do).
@@ -61,12 +76,14 @@ class Engine {
   // Async-signal-safe: only notes the wish.
   void RequestStop();
 
-  // Drains: stops polling, commits or aborts, hands the partitions over, leaves the group, closes
-  // the store. Bounded by about 10 s.
+  // Drains: refuses new commands and waits for those that are under way, stops polling, commits or
+  // aborts, hands the partitions over, leaves the group, ends what calls are left, closes the
+  // store. Bounded by about 10 s.
   absl::Status Stop();
 
-  // The address that HTTP is served on, with the port that was picked; valid after Start().
+  // The addresses that are served, with the ports that were picked; valid after Start().
   std::string http_address() const;
+  std::string grpc_address() const;
 
  private:
   struct Impl;
