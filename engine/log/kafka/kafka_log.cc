@@ -190,8 +190,8 @@ absl::Status KafkaLog::OpenClients() {
 
   Properties defaults = Common(options_);
   defaults["session.timeout.ms"] = "6000";
-  // librdkafka looks whether one is due once a second. The lease is good for a session from the
-  // heartbeat before the last: three more may fail before it ends.
+  // librdkafka looks about once a second whether one is due. The lease counts from the heartbeat
+  // before the last, and should bear it that a few fail.
   defaults["heartbeat.interval.ms"] = "500";
   Properties fixed = {{"group.id", options_.group},
                       {"partition.assignment.strategy", "cooperative-sticky"},

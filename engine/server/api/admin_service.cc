@@ -168,7 +168,7 @@ grpc::ServerUnaryReactor* AdminService::ListInstances(grpc::CallbackServerContex
                                                       const esd::v1::ListInstancesRequest*,
                                                       esd::v1::ListInstancesResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   std::map<std::string, esd::v1::Instance> instances;
   esd::v1::Instance& self = instances[api->backend.instance_id];
   self.set_instance_id(api->backend.instance_id);
@@ -191,7 +191,7 @@ grpc::ServerUnaryReactor* AdminService::ListPartitions(
     grpc::CallbackServerContext* context, const esd::v1::ListPartitionsRequest* request,
     esd::v1::ListPartitionsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   google::rpc::Status error;
   if (!request->domain().empty() && api->domains.Find(request->domain(), &error) == nullptr)
     return AnswerNow(context, error);

@@ -3,13 +3,16 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/strings/str_cat.h>
 #include <absl/synchronization/mutex.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "engine/server/api/admin_service.h"
@@ -40,6 +43,12 @@ void SetLimits(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
+// gRPC writes a line of its own to stderr for each client that isn't let in. Anybody can cause
+// them, so they are for those who look for a reason.
+void LogGrpc(gpr_log_func_args* line) {
+  spdlog::debug("gRPC {}:{}: {}", line->file, line->line, line->message);
+}
+
 }  // namespace
 
 struct ApiServer::Impl {
@@ -50,11 +59,13 @@ struct ApiServer::Impl {
   int port = 0;
   absl::Mutex health_mutex;
   bool health_ended ABSL_GUARDED_BY(health_mutex) = false;
+  std::optional<bool> serving ABSL_GUARDED_BY(health_mutex);
   std::unique_ptr<grpc::Server> server;  // last: uses the services
 };
 
 absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& options) {
-  // Process-wide, and both only take effect for servers that are built afterwards.
+  // Process-wide, and the latter two only for servers that are built afterwards.
+  gpr_set_log_function(LogGrpc);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
@@ -93,7 +104,9 @@ void ApiServer::Serve(Api* api) {
 
 void ApiServer::SetServing(bool serving) {
   absl::MutexLock lock(&impl_->health_mutex);
-  if (impl_->health_ended) return;
+  // Who watches the health is told of each call, also when it says nothing new.
+  if (impl_->health_ended || impl_->serving == serving) return;
+  impl_->serving = serving;
   grpc::HealthCheckServiceInterface* health = impl_->server->GetHealthCheckService();
   health->SetServingStatus("", serving);
   health->SetServingStatus(esd::v1::CommandService::service_full_name(), serving);

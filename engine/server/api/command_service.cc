@@ -32,7 +32,7 @@ grpc::ServerUnaryReactor* CommandService::SubmitCommand(
     grpc::CallbackServerContext* context, const esd::v1::SubmitCommandRequest* request,
     esd::v1::SubmitCommandResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   auto* call = new UnaryCall;
   const auto requests = std::make_shared<Submission::Requests>();
   *requests->Add() = *request;
@@ -49,7 +49,7 @@ grpc::ServerUnaryReactor* CommandService::BatchSubmitCommands(
     grpc::CallbackServerContext* context, const esd::v1::BatchSubmitCommandsRequest* request,
     esd::v1::BatchSubmitCommandsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   if (request->commands_size() < 1 || request->commands_size() > kMaxBatch) {
     return AnswerNow(context, MakeError(absl::StatusCode::kInvalidArgument, "BATCH_SIZE",
                                         absl::StrCat("a batch has 1 to ", kMaxBatch,
@@ -67,7 +67,7 @@ grpc::ServerUnaryReactor* CommandService::GetCommandOutcome(
     grpc::CallbackServerContext* context, const esd::v1::GetCommandOutcomeRequest* request,
     esd::v1::GetCommandOutcomeResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   google::rpc::Status error;
   DomainApi* const domain = api->domains.Find(request->domain(), &error);
   if (domain == nullptr) return AnswerNow(context, error);

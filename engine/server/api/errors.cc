@@ -44,9 +44,15 @@ google::rpc::Status PartitionMoving(std::string_view partition) {
       {.metadata = {{"partition", std::string(partition)}}, .retry_after = kMovingRetry});
 }
 
+google::rpc::Status Starting() {
+  return MakeError(absl::StatusCode::kUnavailable, "STARTING",
+                   "this instance has just been started: try again soon",
+                   {.retry_after = kMovingRetry});
+}
+
 google::rpc::Status Draining() {
   return MakeError(absl::StatusCode::kUnavailable, "DRAINING",
-                   "this instance is starting or stopping: try again soon, or at another instance",
+                   "this instance is stopping: try again soon, or at another instance",
                    {.retry_after = kMovingRetry});
 }
 

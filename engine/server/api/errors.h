@@ -30,6 +30,7 @@ google::rpc::Status MakeError(absl::StatusCode code, std::string_view reason,
 
 // Errors that several calls have. Another try may help.
 google::rpc::Status PartitionMoving(std::string_view partition);
+google::rpc::Status Starting();
 google::rpc::Status Draining();
 google::rpc::Status TooManyInFlight(std::string_view flag);
 

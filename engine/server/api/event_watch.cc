@@ -57,7 +57,7 @@ grpc::ServerWriteReactor<esd::v1::WatchEventsResponse>* EventWatch::Start(
   const std::shared_ptr<EventWatch> watch(new EventWatch(api));
   watch->self_ = watch;
   if (api == nullptr || api->draining()) {
-    watch->Finish(ToGrpc(Draining()));
+    watch->Finish(ToGrpc(api == nullptr ? Starting() : Draining()));
   } else if (const auto wrong = watch->Read(request)) {
     watch->Finish(ToGrpc(*wrong));
   } else {

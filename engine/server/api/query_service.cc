@@ -59,7 +59,7 @@ grpc::ServerUnaryReactor* QueryService::GetSnapshot(grpc::CallbackServerContext*
                                                     const esd::v1::GetSnapshotRequest* request,
                                                     esd::v1::GetSnapshotResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   google::rpc::Status error;
   DomainApi* const domain = api->domains.Find(request->domain(), &error);
   if (domain == nullptr) return AnswerNow(context, error);
@@ -213,7 +213,7 @@ grpc::ServerUnaryReactor* QueryService::BatchGetSnapshots(
     grpc::CallbackServerContext* context, const esd::v1::BatchGetSnapshotsRequest* request,
     esd::v1::BatchGetSnapshotsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   google::rpc::Status error;
   DomainApi* const domain = api->domains.Find(request->domain(), &error);
   if (domain == nullptr) return AnswerNow(context, error);
@@ -236,7 +236,7 @@ grpc::ServerUnaryReactor* QueryService::ListSnapshots(grpc::CallbackServerContex
                                                       const esd::v1::ListSnapshotsRequest* request,
                                                       esd::v1::ListSnapshotsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   google::rpc::Status error;
   DomainApi* const domain = api->domains.Find(request->domain(), &error);
   if (domain == nullptr) return AnswerNow(context, error);
@@ -258,7 +258,7 @@ grpc::ServerUnaryReactor* QueryService::ListEvents(grpc::CallbackServerContext* 
                                                    const esd::v1::ListEventsRequest* request,
                                                    esd::v1::ListEventsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Draining());
+  if (api == nullptr) return AnswerNow(context, Starting());
   google::rpc::Status error;
   DomainApi* const domain = api->domains.Find(request->domain(), &error);
   if (domain == nullptr) return AnswerNow(context, error);
