@@ -1,5 +1,6 @@
 #include "cmd/esd/serve.h"
 
+#include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 #include <unistd.h>
@@ -109,6 +110,9 @@ int Fail(const absl::Status& status) {
 int Serve(const ServeOptions& options) {
   if (absl::Status status = SetUpLogging(options.log_level); !status.ok()) return Fail(status);
   google::protobuf::SetLogHandler(LogProtobuf);
+  // Debian's Abseil looks for lock cycles at every lock, in a graph of all of the process. That is
+  // for tests.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   Engine engine(options.engine, DomainsNamed(options.domains));
   const StopSignals signals(&engine);
   if (absl::Status status = engine.Start(); !status.ok()) return Fail(status);

@@ -4,6 +4,7 @@
 #include <absl/random/random.h>
 #include <absl/strings/str_cat.h>
 #include <absl/synchronization/mutex.h>
+#include <absl/synchronization/notification.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
@@ -264,6 +265,10 @@ HttpServer::Health Engine::Impl::Ready() const {
 }
 
 void Engine::Impl::WatchHealth() {
+  {
+    absl::MutexLock lock(&mutex);
+    if (!started) return;
+  }
   api_server->SetServing(Ready().ok);
   api->timer.At(absl::Now() + kHealthInterval, [this] { WatchHealth(); });
 }
@@ -271,6 +276,10 @@ void Engine::Impl::WatchHealth() {
 // Commands that were begun are answered, if that is soon.
 void Engine::Impl::Drain() {
   if (api == nullptr) return;
+  // WatchHealth() has seen that it is to end: from here on it would look at what is gone.
+  absl::Notification passed;
+  api->timer.At(absl::InfinitePast(), [&passed] { passed.Notify(); });
+  passed.WaitForNotification();
   api->Drain();
   api_server->SetServing(false);
   if (!api->in_flight.AwaitNone(kInFlightTimeout)) {

@@ -1,6 +1,7 @@
 #include "engine/log/kafka/kafka_worker_log.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
 #include <librdkafka/rdkafka.h>
 #include <spdlog/spdlog.h>
 
@@ -137,6 +138,7 @@ CommitResult KafkaWorkerLog::Commit(const Transaction& transaction) {
   if (!failure) failure = Produce(transaction, &result.written);
   if (!failure) failure = End();
   if (failure) return {failure->outcome, std::move(failure->reason), {}, {}};
+  committed_at_ = absl::Now();
   return result;
 }
 

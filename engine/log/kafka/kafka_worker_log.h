@@ -105,6 +105,7 @@ class KafkaWorkerLog : public WorkerLog {
   absl::flat_hash_map<DomainPartition, Reading> readings_;
   std::deque<Message> surplus_;  // polled beyond the limits: the first of the next Poll()
   absl::Status poll_error_;      // found behind messages that were returned first
+  absl::Time committed_at_ = absl::InfinitePast();  // the last commit
 };
 
 }  // namespace esd::kafka

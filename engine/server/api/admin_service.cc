@@ -51,8 +51,8 @@ bool DescribeOwn(const Api& api, const DomainPartition& partition, esd::v1::Part
   if (state == PartitionDirectory::State::kElsewhere) return false;
   out->set_instance_id(api.backend.instance_id);
   out->set_address(api.backend.address);
-  if (const auto owner = api.backend.log->membership().OwnerOf(partition))
-    out->set_generation(owner->generation);
+  const auto owner = api.backend.log->membership().OwnerOf(partition);
+  if (owner && owner->instance == api.backend.instance_id) out->set_generation(owner->generation);
   if (state == PartitionDirectory::State::kRestoring) {
     out->set_state(esd::v1::Partition::STATE_RESTORING);
     return true;

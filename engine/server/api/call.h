@@ -23,13 +23,15 @@ namespace esd::api {
 inline constexpr absl::Duration kDefaultWait = absl::Seconds(30);
 
 // When a call that waits must answer: a little before the caller's deadline, so that the answer
-// still arrives and can say how things stand.
+// still arrives and can say how things stand. gRPC sends the time that is left, rounded up: to 100
+// ms from 10 s on, to 1 s from 100 s on. So the deadline is later here by up to a hundredth.
 inline absl::Time AnswerBy(const grpc::CallbackServerContext& context) {
   const absl::Time now = absl::Now();
   const absl::Time deadline = std::min(absl::FromChrono(context.deadline()), now + absl::Hours(24));
   if (context.deadline() == std::chrono::system_clock::time_point::max()) return now + kDefaultWait;
+  const absl::Duration left = deadline - now;
   const absl::Duration margin =
-      std::clamp((deadline - now) / 10, absl::Milliseconds(5), absl::Milliseconds(100));
+      std::max(std::clamp(left / 10, absl::Milliseconds(5), absl::Milliseconds(100)), left / 50);
   return deadline - margin;
 }
 
