@@ -1,14 +1,18 @@
 // A load generator and reader for the engine, beside a bare loop on the same broker. See README.md.
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
+#include <utility>
 
+#include "bench/api_scenario.h"
 #include "bench/bare_loop.h"
+#include "bench/contenders.h"
+#include "bench/null_server.h"
 #include "bench/report.h"
 #include "bench/scenario.h"
 #include "bench/waiting.h"
@@ -20,23 +24,28 @@ constexpr int kExitOk = 0, kExitFailed = 1, kExitUsage = 2;
 constexpr int64_t kSmokeCommands = 20'000;
 constexpr int64_t kWarmUpCommands = 100'000;
 
+constexpr int64_t kSmokeBatches = 50;
+
 struct Flags {
   ScenarioOptions scenario;
+  ApiScenarioOptions api;
   std::vector<int> rates = {200, 1'000};
   double seconds = 20, warm_up_seconds = 3, timeout_seconds = 180;
+  double call_seconds = 10, call_warm_up_seconds = 1;
   int repeat = 1;
   int engine_workers = 0;
   std::string only;
   std::string output = "text";
   bool smoke = false;
-  // Of the bare loop's own process.
+  // What is measured.
+  bool kafka = false, grpc = false;
+  // Of the processes that a run starts: the bare loop and the null server.
   KafkaTarget bare_target;
   std::string http_listen;
+  std::string grpc_listen, response_path;
 };
 
-std::string OwnPath() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
-
-void AddMeasuringOptions(CLI::App* app, Flags* flags) {
+void AddCommonOptions(CLI::App* app, Flags* flags) {
   ScenarioOptions& scenario = flags->scenario;
   app->add_option("--bootstrap-servers", scenario.bootstrap_servers, "The broker.")->required();
   app->add_option("--esd", scenario.esd,
@@ -53,6 +62,24 @@ void AddMeasuringOptions(CLI::App* app, Flags* flags) {
   app->add_option("--partitions", scenario.partitions, "Partitions of each topic.")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
+  app->add_option("--timeout", flags->timeout_seconds, "Seconds after which a step is given up.")
+      ->check(CLI::Range(1.0, 3'600.0))
+      ->capture_default_str();
+  app->add_option("--workers", flags->engine_workers, "For esd serve; 0: its default.")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  app->add_option("--repeat", flags->repeat,
+                  "Runs of each contender, in turn; the median is shown.")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  app->add_option("-o,--output", flags->output, "Format of the output.")
+      ->check(CLI::IsMember({"text", "json"}));
+  app->add_flag("--smoke", flags->smoke,
+                "Only see that every event arrives and every answer is right: 20,000 commands, "
+                "then 2 s at 200/s; 0.4 s of each number of calls in flight.");
+}
+
+void AddKafkaOptions(CLI::App* app, Flags* flags) {
   app->add_option("--rate", flags->rates,
                   "Commands per second for the latency; several are measured in turn.")
       ->check(CLI::Range(1, 100'000))
@@ -64,64 +91,46 @@ void AddMeasuringOptions(CLI::App* app, Flags* flags) {
                   "Time before it that does not count.")
       ->check(CLI::Range(0.1, 3'600.0))
       ->capture_default_str();
-  app->add_option("--timeout", flags->timeout_seconds, "Seconds after which a step is given up.")
-      ->check(CLI::Range(1.0, 3'600.0))
-      ->capture_default_str();
-  app->add_option("--workers", flags->engine_workers, "For esd serve; 0: its default.")
-      ->check(CLI::Range(0, 64))
-      ->capture_default_str();
-  app->add_option("--repeat", flags->repeat,
-                  "Runs of each contender, in turn; the median is shown.")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
-  app->add_option("--only", flags->only, "Measure only this one.")
+  app->add_option("--only", flags->only, "Measure only this one, and without gRPC.")
       ->check(CLI::IsMember({"engine", "bare"}));
-  app->add_option("-o,--output", flags->output, "Format of the output.")
-      ->check(CLI::IsMember({"text", "json"}));
-  app->add_flag("--smoke", flags->smoke,
-                "Only see that every event arrives: 20,000 commands, then 2 s at 200/s.");
+}
+
+void AddGrpcOptions(CLI::App* app, Flags* flags) {
+  ApiScenarioOptions& api = flags->api;
+  app->add_option("--connections", api.connections, "Connections of the client.")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  app->add_option("--reads-in-flight", api.reads_in_flight,
+                  "Calls of GetSnapshot at a time; several are measured in turn.")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  app->add_option("--submits-in-flight", api.submits_in_flight, "The same for SubmitCommand.")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  app->add_option("--call-seconds", flags->call_seconds,
+                  "Time of each number of calls in flight, for each contender.")
+      ->check(CLI::Range(0.1, 3'600.0))
+      ->capture_default_str();
+  app->add_option("--call-warm-up-seconds", flags->call_warm_up_seconds,
+                  "Time before it that does not count.")
+      ->check(CLI::Range(0.1, 3'600.0))
+      ->capture_default_str();
+  app->add_option("--batches", api.batches, "Calls of BatchSubmitCommands.")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  app->add_option("--batch-size", api.batch_size, "Commands in each.")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  app->add_option("--batches-in-flight", api.batches_in_flight, "Batches at a time.")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
 }
 
 std::vector<Contender> ContendersOf(const Flags& flags) {
-  Contender engine{"engine", [flags](const KafkaTarget& target, const std::string& http_listen,
-                                     const std::string& data_dir) {
-                     return std::vector<std::string>{flags.scenario.esd,
-                                                     "serve",
-                                                     "--bootstrap-servers",
-                                                     target.bootstrap_servers,
-                                                     "--domain",
-                                                     "security",
-                                                     "--topic-prefix",
-                                                     target.topic_prefix,
-                                                     "--group",
-                                                     target.group,
-                                                     "--data-dir",
-                                                     data_dir,
-                                                     "--workers",
-                                                     absl::StrCat(flags.engine_workers),
-                                                     "--http-listen",
-                                                     http_listen,
-                                                     "--grpc-listen",
-                                                     "127.0.0.1:0"};
-                   }};
-  Contender bare{"bare loop",
-                 [](const KafkaTarget& target, const std::string& http_listen, const std::string&) {
-                   return std::vector<std::string>{OwnPath(),
-                                                   "bare-loop",
-                                                   "--bootstrap-servers",
-                                                   target.bootstrap_servers,
-                                                   "--topic-prefix",
-                                                   target.topic_prefix,
-                                                   "--group",
-                                                   target.group,
-                                                   "--partitions",
-                                                   absl::StrCat(target.partitions),
-                                                   "--http-listen",
-                                                   http_listen};
-                 }};
+  const Contender engine = Engine(flags.scenario.esd, flags.engine_workers);
   if (flags.only == "engine") return {engine};
-  if (flags.only == "bare") return {bare};
-  return {engine, bare};
+  if (flags.only == "bare") return {BareLoop()};
+  return {engine, BareLoop()};
 }
 
 // A new broker is slow until its code is compiled: that must not count against whoever is first.
@@ -134,6 +143,14 @@ absl::Status WarmUpBroker(const ScenarioOptions& options, const Contender& conte
   return RunScenario(warm_up, contender).status();
 }
 
+void SayRun(const std::string& name, int number, const Flags& flags) {
+  std::fprintf(stderr, "esd_bench: %s, run %d of %d\n", name.c_str(), number + 1, flags.repeat);
+}
+
+absl::Status Named(const std::string& name, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(name, ": ", status.message()));
+}
+
 absl::StatusOr<std::vector<Run>> RunAll(const Flags& flags) {
   const std::vector<Contender> contenders = ContendersOf(flags);
   if (!flags.smoke) {
@@ -143,15 +160,17 @@ absl::StatusOr<std::vector<Run>> RunAll(const Flags& flags) {
   std::vector<Run> runs;
   for (int i = 0; i < flags.repeat; ++i) {
     for (const Contender& contender : contenders) {
-      std::fprintf(stderr, "esd_bench: %s, run %d of %d\n", contender.name.c_str(), i + 1,
-                   flags.repeat);
+      if (!flags.kafka) continue;
+      SayRun(contender.name, i, flags);
       auto run = RunScenario(flags.scenario, contender);
-      if (!run.ok()) {
-        const absl::Status& status = run.status();
-        return absl::Status(status.code(), absl::StrCat(contender.name, ": ", status.message()));
-      }
+      if (!run.ok()) return Named(contender.name, run.status());
       runs.push_back(*std::move(run));
     }
+    if (!flags.grpc) continue;
+    SayRun("gRPC", i, flags);
+    auto more = RunApiScenario(flags.api, Engine(flags.scenario.esd, flags.engine_workers));
+    if (!more.ok()) return Named("gRPC", more.status());
+    std::move(more->begin(), more->end(), std::back_inserter(runs));
   }
   return runs;
 }
@@ -164,10 +183,17 @@ Setup SetupOf(const Flags& flags) {
                  {"workers of the engine",
                   flags.engine_workers == 0 ? "default" : absl::StrCat(flags.engine_workers)},
                  {"runs of each", absl::StrCat(flags.repeat)}};
-  if (scenario.measure_throughput)
+  if (scenario.measure_throughput || flags.grpc)
     setup.push_back({"preloaded commands", absl::StrCat(scenario.commands)});
   if (!scenario.rates.empty())
     setup.push_back({"seconds at each rate", absl::StrCat(flags.seconds)});
+  if (flags.grpc) {
+    const ApiScenarioOptions& api = flags.api;
+    setup.push_back({"connections", absl::StrCat(api.connections)});
+    setup.push_back({"seconds of calls", absl::StrCat(flags.call_seconds)});
+    setup.push_back({"batches", absl::StrCat(api.batches, ", ", api.batches_in_flight,
+                                             " in flight, ", api.batch_size, " commands each")});
+  }
   return setup;
 }
 
@@ -194,7 +220,7 @@ int Measure(Flags flags) {
   return kExitOk;
 }
 
-void Complete(bool throughput, bool latency, Flags* flags) {
+void Complete(bool throughput, bool latency, bool grpc, Flags* flags) {
   ScenarioOptions& scenario = flags->scenario;
   if (flags->smoke) {
     scenario.commands = kSmokeCommands;
@@ -202,51 +228,83 @@ void Complete(bool throughput, bool latency, Flags* flags) {
     flags->seconds = 2;
     flags->warm_up_seconds = 0.1;
     flags->timeout_seconds = 60;
+    flags->call_seconds = 0.4;
+    flags->call_warm_up_seconds = 0.1;
+    flags->api.batches = kSmokeBatches;
   }
   scenario.commands = std::max(scenario.commands, scenario.users);
   if (scenario.esd.empty()) scenario.esd = OwnPath().substr(0, OwnPath().rfind('/')) + "/esd";
+  flags->kafka = throughput || latency;
+  flags->grpc = grpc && flags->only.empty();
   scenario.measure_throughput = throughput;
   if (latency) scenario.rates = flags->rates;
   scenario.rate_time = absl::Seconds(flags->seconds);
   scenario.warm_up_time = absl::Seconds(flags->warm_up_seconds);
   scenario.timeout = absl::Seconds(flags->timeout_seconds);
+  ApiScenarioOptions& api = flags->api;
+  static_cast<RunOptions&>(api) = scenario;
+  api.esd_bench = OwnPath();
+  api.call_time = absl::Seconds(flags->call_seconds);
+  api.call_warm_up_time = absl::Seconds(flags->call_warm_up_seconds);
 }
 
-int Bare(const Flags& flags) {
-  const absl::Status status = RunBareLoop(flags.bare_target, flags.http_listen);
+int ExitCodeOf(const std::string& name, const absl::Status& status) {
   if (status.ok()) return kExitOk;
-  std::fprintf(stderr, "esd_bench: bare loop: %s\n", status.ToString().c_str());
+  std::fprintf(stderr, "esd_bench: %s: %s\n", name.c_str(), status.ToString().c_str());
   return kExitFailed;
+}
+
+CLI::App* AddBareLoop(CLI::App* app, Flags* flags) {
+  CLI::App* bare = app->add_subcommand("bare-loop", "The bare loop itself; the others start it.");
+  bare->add_option("--bootstrap-servers", flags->bare_target.bootstrap_servers, "The broker.")
+      ->required();
+  bare->add_option("--topic-prefix", flags->bare_target.topic_prefix, "Before each topic's name.");
+  bare->add_option("--group", flags->bare_target.group, "Consumer group.")->required();
+  bare->add_option("--partitions", flags->bare_target.partitions, "Partitions of each topic.")
+      ->required();
+  bare->add_option("--http-listen", flags->http_listen, "Address of /metrics.")->required();
+  return bare;
+}
+
+CLI::App* AddNullServer(CLI::App* app, Flags* flags) {
+  CLI::App* null =
+      app->add_subcommand("null-server", "The server that only answers; the others start it.");
+  null->add_option("--grpc-listen", flags->grpc_listen, "Address of its API.")->required();
+  null->add_option("--response", flags->response_path, "File with its answer, in binary form.")
+      ->required();
+  return null;
 }
 
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app(
-      "Measures esd serve and, in the same run, a bare loop that does the least any engine on "
-      "Kafka must do.");
+      "Measures esd serve and, in the same run, what does the least that it can be compared with: "
+      "a bare loop on Kafka, a gRPC server that only answers.");
   app.require_subcommand(1);
-  CLI::App* all = app.add_subcommand("all", "Throughput, then latency.");
+  CLI::App* all = app.add_subcommand("all", "Throughput, latency and gRPC.");
   CLI::App* throughput =
       app.add_subcommand("throughput", "Commands per second through a preloaded topic.");
   CLI::App* latency = app.add_subcommand(
       "latency", "Time from sending a command to its visible event, at fixed rates.");
-  CLI::App* bare = app.add_subcommand("bare-loop", "The bare loop itself; the others start it.");
-  for (CLI::App* measuring : {all, throughput, latency}) AddMeasuringOptions(measuring, &flags);
-  bare->add_option("--bootstrap-servers", flags.bare_target.bootstrap_servers, "The broker.")
-      ->required();
-  bare->add_option("--topic-prefix", flags.bare_target.topic_prefix, "Before each topic's name.");
-  bare->add_option("--group", flags.bare_target.group, "Consumer group.")->required();
-  bare->add_option("--partitions", flags.bare_target.partitions, "Partitions of each topic.")
-      ->required();
-  bare->add_option("--http-listen", flags.http_listen, "Address of /metrics.")->required();
+  CLI::App* grpc = app.add_subcommand(
+      "grpc", "Calls per second and their times: GetSnapshot, BatchSubmitCommands, SubmitCommand.");
+  for (CLI::App* measuring : {all, throughput, latency, grpc}) AddCommonOptions(measuring, &flags);
+  for (CLI::App* measuring : {all, throughput, latency}) AddKafkaOptions(measuring, &flags);
+  for (CLI::App* measuring : {all, grpc}) AddGrpcOptions(measuring, &flags);
+  CLI::App* bare = AddBareLoop(&app, &flags);
+  CLI::App* null = AddNullServer(&app, &flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   CatchInterrupts();
-  if (bare->parsed()) return Bare(flags);
-  Complete(!latency->parsed(), !throughput->parsed(), &flags);
+  if (bare->parsed())
+    return ExitCodeOf("bare loop", RunBareLoop(flags.bare_target, flags.http_listen));
+  if (null->parsed())
+    return ExitCodeOf("null server", RunNullServer(flags.grpc_listen, flags.response_path));
+  const auto wanted = [all](const CLI::App* app_of) { return all->parsed() || app_of->parsed(); };
+  Complete(wanted(throughput), wanted(latency), wanted(grpc), &flags);
   return Measure(std::move(flags));
 }
 

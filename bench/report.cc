@@ -12,7 +12,7 @@
 namespace esd::bench {
 namespace {
 
-constexpr int kLabelWidth = 52;
+constexpr int kLabelWidth = 56;
 constexpr int kValueWidth = 24;
 
 // All runs of one figure.
@@ -53,12 +53,20 @@ std::vector<Row> RowsOf(const std::vector<Run>& runs) {
   return rows;
 }
 
-std::optional<double> RatioOf(const Row& row, const std::vector<std::string>& contenders) {
+std::vector<std::string> ContendersOf(const Row& row, const std::vector<std::string>& all) {
+  std::vector<std::string> names;
+  for (const std::string& name : all) {
+    if (row.values.count(name) != 0) names.push_back(name);
+  }
+  return names;
+}
+
+std::optional<double> RatioOf(const Row& row, const std::vector<std::string>& all) {
+  const std::vector<std::string> contenders = ContendersOf(row, all);
   if (!row.figure.compared || contenders.size() != 2) return std::nullopt;
-  const auto first = row.Median(contenders[0]);
-  const auto second = row.Median(contenders[1]);
-  if (!first || !second || *second == 0) return std::nullopt;
-  return *first / *second;
+  const double second = *row.Median(contenders[1]);
+  if (second == 0) return std::nullopt;
+  return *row.Median(contenders[0]) / second;
 }
 
 // 1234567 as 1,234,567.
@@ -90,32 +98,53 @@ std::string JsonOf(const Row& row, const std::vector<std::string>& contenders) {
   return absl::StrCat("{", absl::StrJoin(fields, ","), "}");
 }
 
+void AppendHeading(const std::vector<std::string>& contenders, std::string* out) {
+  absl::StrAppendFormat(out, "\n%-*s", kLabelWidth, "");
+  for (const std::string& contender : contenders)
+    absl::StrAppendFormat(out, "%*s", kValueWidth, contender);
+  absl::StrAppend(out, contenders.size() == 2 ? "   ratio\n" : "\n");
+}
+
+void AppendRow(const Row& row, const std::vector<std::string>& contenders, std::string* out) {
+  absl::StrAppendFormat(out, "%-*s", kLabelWidth, row.figure.label);
+  std::string all;
+  for (const std::string& contender : contenders) {
+    const auto median = row.Median(contender);
+    absl::StrAppendFormat(out, "%*s", kValueWidth,
+                          median ? Readable(*median, row.figure.decimals) : "-");
+    if (!median || row.values.at(contender).size() == 1) continue;
+    const std::string each =
+        absl::StrJoin(row.values.at(contender), " ", [&](std::string* text, double value) {
+          absl::StrAppend(text, Readable(value, row.figure.decimals));
+        });
+    absl::StrAppend(&all, "    ", contender, ": ", each, "\n");
+  }
+  if (const auto ratio = RatioOf(row, contenders)) absl::StrAppendFormat(out, "%8.2f", *ratio);
+  absl::StrAppend(out, "\n", all);
+}
+
 }  // namespace
+
+double Percentile(const std::vector<double>& sorted, double percent) {
+  const double rank = std::ceil(percent / 100 * static_cast<double>(sorted.size()));
+  return sorted[static_cast<size_t>(std::max(1.0, rank)) - 1];
+}
 
 std::string FormatTable(const Setup& setup, const std::vector<Run>& runs) {
   const std::vector<std::string> contenders = ContendersOf(runs);
   std::string out;
   for (const auto& [name, value] : setup) absl::StrAppend(&out, name, ": ", value, "\n");
-  absl::StrAppendFormat(&out, "\n%-*s", kLabelWidth, "");
-  for (const std::string& contender : contenders)
-    absl::StrAppendFormat(&out, "%*s", kValueWidth, contender);
-  absl::StrAppend(&out, contenders.size() == 2 ? "   ratio\n" : "\n");
+  std::vector<std::string> heading;
   for (const Row& row : RowsOf(runs)) {
-    absl::StrAppendFormat(&out, "%-*s", kLabelWidth, row.figure.label);
-    std::string all;
-    for (const std::string& contender : contenders) {
-      const auto median = row.Median(contender);
-      absl::StrAppendFormat(&out, "%*s", kValueWidth,
-                            median ? Readable(*median, row.figure.decimals) : "-");
-      if (!median || row.values.at(contender).size() == 1) continue;
-      const std::string each =
-          absl::StrJoin(row.values.at(contender), " ", [&](std::string* text, double value) {
-            absl::StrAppend(text, Readable(value, row.figure.decimals));
-          });
-      absl::StrAppend(&all, "    ", contender, ": ", each, "\n");
+    // A figure that only one of them has stands below their heading.
+    const bool stays = std::all_of(row.values.begin(), row.values.end(), [&](const auto& values) {
+      return std::find(heading.begin(), heading.end(), values.first) != heading.end();
+    });
+    if (!stays) {
+      heading = ContendersOf(row, contenders);
+      AppendHeading(heading, &out);
     }
-    if (const auto ratio = RatioOf(row, contenders)) absl::StrAppendFormat(&out, "%8.2f", *ratio);
-    absl::StrAppend(&out, "\n", all);
+    AppendRow(row, heading, &out);
   }
   return out;
 }

@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <charconv>
+#include <utility>
 
 namespace esd::bench {
 namespace {
@@ -18,21 +19,35 @@ uint64_t Scatter(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+std::string NameOf(int64_t number) {
+  return absl::StrCat("n-", absl::Dec(number, absl::kZeroPad9));
+}
+
 }  // namespace
 
+int64_t UserOf(int64_t number, int64_t users) {
+  if (number < users) return number;
+  return static_cast<int64_t>(Scatter(static_cast<uint64_t>(number)) %
+                              static_cast<uint64_t>(users));
+}
+
+std::string KeyOf(int64_t user) {
+  return absl::StrCat("user-", absl::Dec(user, absl::kZeroPad6), "@example.org");
+}
+
+std::string MakeRename(int64_t number, int64_t users) {
+  return absl::StrCat(R"({"email":")", KeyOf(UserOf(number, users)), R"(","newName":")",
+                      NameOf(number), R"("})");
+}
+
 BenchCommand MakeCommand(int64_t number, int64_t users) {
-  const bool registers = number < users;
-  const int64_t user = registers ? number
-                                 : static_cast<int64_t>(Scatter(static_cast<uint64_t>(number)) %
-                                                        static_cast<uint64_t>(users));
-  std::string email = absl::StrCat("user-", absl::Dec(user, absl::kZeroPad6), "@example.org");
-  const std::string name = absl::StrCat("n-", absl::Dec(number, absl::kZeroPad9));
-  std::string value = registers
+  std::string key = KeyOf(UserOf(number, users));
+  std::string value = number < users
                           ? absl::StrCat(R"({"type":"RegisterUserCommand","command":{"name":")",
-                                         name, R"(","email":")", email, R"("}})")
-                          : absl::StrCat(R"({"type":"ChangeUserNameCommand","command":{"email":")",
-                                         email, R"(","newName":")", name, R"("}})");
-  return {std::move(email), std::move(value)};
+                                         NameOf(number), R"(","email":")", key, R"("}})")
+                          : absl::StrCat(R"({"type":"ChangeUserNameCommand","command":)",
+                                         MakeRename(number, users), "}");
+  return {std::move(key), std::move(value)};
 }
 
 int64_t NumberIn(std::string_view value) {

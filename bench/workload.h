@@ -19,6 +19,14 @@ struct BenchCommand {
 // exactly one event.
 BenchCommand MakeCommand(int64_t number, int64_t users);
 
+// The same command for a client of the API, which gives its type apart.
+inline constexpr std::string_view kRenameType = "ChangeUserNameCommand";
+std::string MakeRename(int64_t number, int64_t users);
+
+// The user that a command is for, and the key of a user.
+int64_t UserOf(int64_t number, int64_t users);
+std::string KeyOf(int64_t user);
+
 // The number in an event (or a command); -1 if there is none.
 int64_t NumberIn(std::string_view value);
 
