@@ -1,5 +1,6 @@
 """A real Kafka broker, through scripts/kafka."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -30,8 +31,20 @@ class Broker:
 
     def kill(self):
         """As kill -9 does it: nothing is flushed, no client is told."""
-        os.kill(int((self.data_dir / "pid").read_text()), signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         wait_until(lambda: not self.listens(), 10, "the broker to be gone")
+
+    @contextlib.contextmanager
+    def suspended(self):
+        """In the block it takes what it is sent and answers nothing; afterwards it goes on."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+    def signal(self, number):
+        os.kill(int((self.data_dir / "pid").read_text()), number)
 
     def listens(self):
         with socket.socket() as probe:

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -62,7 +62,9 @@ class DomainUnderTest:
     def delete_topic(self, kind):
         self.wait_all(self.admin.delete_topics([self.topic(kind)]))
         # The controller has answered; the broker that is asked next may not have heard of it yet.
-        wait_until(lambda: self.topic(kind) not in self.admin.list_topics(timeout=10).topics, 10, "the topic to be gone")
+        wait_until(
+            lambda: self.topic(kind) not in self.admin.list_topics(timeout=10).topics, 10, "the topic to be gone"
+        )
 
     def add_partitions(self, kind, count):
         self.wait_all(self.admin.create_partitions([NewPartitions(self.topic(kind), count)]))
@@ -76,6 +78,29 @@ class DomainUnderTest:
         entry = ConfigEntry(config, str(value), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, self.topic(kind), incremental_configs=[entry])
         self.wait_all(self.admin.incremental_alter_configs([resource]))
+
+    def delete_records(self, kind, partition, before):
+        """As retention does it."""
+        self.wait_all(self.admin.delete_records([TopicPartition(self.topic(kind), partition, before)]))
+
+    @contextlib.contextmanager
+    def foreign_transaction(self, kind, key, value):
+        """In the block another producer's transaction is open in every partition of a topic; then it is aborted.
+
+        Until then nobody who reads committed records gets past where it began.
+        """
+        producer = Producer(
+            {"bootstrap.servers": self.broker.address, "transactional.id": f"foreign-{self.name}", "log_level": 2}
+        )
+        producer.init_transactions(ADMIN_TIMEOUT_S)
+        producer.begin_transaction()
+        for partition in range(self.partition_counts()[kind]):
+            producer.produce(self.topic(kind), value, key, partition)
+        assert producer.flush(ADMIN_TIMEOUT_S) == 0
+        try:
+            yield
+        finally:
+            producer.abort_transaction(ADMIN_TIMEOUT_S)
 
     def partition_counts(self):
         topics = self.admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
@@ -117,6 +142,21 @@ class DomainUnderTest:
             return topic_reader.committed_offsets(consumer, self.topic("command"))
         finally:
             consumer.close()
+
+    def end_offsets(self, kind):
+        """Per partition, where the next record will stand."""
+        consumer = topic_reader.make_consumer(self.broker.address, self.group, "read_uncommitted")
+        try:
+            partitions = topic_reader.partitions_of(consumer, self.topic(kind))
+            return [consumer.get_watermark_offsets(tp, ADMIN_TIMEOUT_S, cached=False)[1] for tp in partitions]
+        finally:
+            consumer.close()
+
+    def records(self, kind):
+        """{(partition, offset): record} of all that is committed."""
+        with topic_reader.TopicReader(self.broker.address, [self.topic(kind)], self.group) as reader:
+            partitions = reader.read_to_end()[self.topic(kind)]
+        return {(record.partition, record.offset): record for records in partitions for record in records}
 
     def wait_drained(self, timeout_s=DRAIN_TIMEOUT_S):
         """Until every command that is in the topic, forwarded ones included, is below the committed offsets."""

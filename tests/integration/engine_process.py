@@ -52,11 +52,11 @@ class Esd:
         self.serve_args, self.data_dir, self.log_path = serve_args, pathlib.Path(data_dir), pathlib.Path(log_path)
         self.process = None
 
-    def start(self, http=None):
+    def start(self, http=None, grpc=None):
         assert not self.running(), "it runs already"
-        self.http = http or free_address()
+        self.http, self.grpc = http or free_address(), grpc or free_address()
         command = [*DIE_WITH_PARENT, BINARY, "serve", *self.serve_args, "--data-dir", self.data_dir]
-        command += ["--http-listen", self.http, "--grpc-listen", free_address()]
+        command += ["--http-listen", self.http, "--grpc-listen", self.grpc]
         with self.log_path.open("ab") as log:
             log.write(f"--- start {' '.join(map(str, command))}\n".encode())
             log.flush()
@@ -99,12 +99,19 @@ class Esd:
         self.process.wait()
 
     def suspend(self):
+        """Returns when none of its threads runs any more."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
 
     # --- what it says
+
+    def resident_bytes(self):
+        """Its memory right now."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) << 10
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

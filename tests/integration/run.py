@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 VENV_PYTHON = pathlib.Path(__file__).resolve().parents[2] / "build/venv/bin/python"
-NEEDED = ("pytest", "confluent_kafka")
+NEEDED = ("pytest", "confluent_kafka", "cryptography", "grpc", "grpc_health", "grpc_reflection")
 
 if missing := [module for module in NEEDED if importlib.util.find_spec(module) is None]:
     if VENV_PYTHON.exists() and pathlib.Path(sys.prefix) != VENV_PYTHON.parents[1]:
@@ -16,5 +16,6 @@ if missing := [module for module in NEEDED if importlib.util.find_spec(module) i
 
 import pytest  # noqa: E402
 
-os.chdir(pathlib.Path(__file__).parent)
-sys.exit(pytest.main(sys.argv[1:]))
+if __name__ == "__main__":  # and not when a process that a test has spawned reads this
+    os.chdir(pathlib.Path(__file__).parent)
+    sys.exit(pytest.main(sys.argv[1:]))

@@ -16,6 +16,9 @@ FAMILIES = {
     "esd_partition_lag": {"domain", "partition"},
     "esd_partition_restored": {"domain", "partition"},
     "esd_restore_remaining_records": {"domain", "partition"},
+    "esd_history_remaining_records": {"domain", "partition"},
+    "esd_api_commands_in_flight": set(),
+    "esd_api_watchers": set(),
 }
 # Also documented, but only there once the event has happened.
 LATER_FAMILIES = {"esd_producer_reopens_total", "esd_restore_records_total"}
