@@ -154,6 +154,19 @@ def listed_keys(client, page_size):
             return found
 
 
+def test_a_call_that_was_forwarded_already_goes_no_further(pair):
+    foreign = pair.users_of("b", 1)[0]
+    client, forwarded = pair.clients[0], [("esd-forwarded", "1")]
+    refused("NOT_FOUND", "AGGREGATE_NOT_FOUND", lambda: client.GetSnapshot(**key(foreign)))
+    for call in (
+        lambda: client.GetSnapshot(**key(foreign), headers=forwarded),
+        lambda: client.SubmitCommand(**register(foreign, "A"), headers=forwarded),
+        lambda: client.ListEvents(**key(foreign), headers=forwarded),
+        lambda: client.GetCommandOutcome(**key(foreign), command_id="one", headers=forwarded),
+    ):
+        refused("UNAVAILABLE", "PARTITION_MOVING", call)
+
+
 def test_both_instances_tell_the_same_about_the_group(pair):
     for number, client in enumerate(pair.clients):
         instances = client.ListInstances().instances

@@ -1,6 +1,7 @@
 """What the gRPC server offers around commands and queries; and grpcurl as its client."""
 
 import json
+import socket
 import subprocess
 
 import grpc
@@ -148,3 +149,38 @@ def test_grpcurl_shows_the_details_of_an_error(client):
     code, _, error = grpcurl(client, "esd.v1.QueryService/GetSnapshot", data=data)
     assert code != 0
     assert "NotFound" in error and "AGGREGATE_NOT_FOUND" in error
+
+
+# --- connections
+
+
+def frames_until_the_end(connection):
+    """(type, payload) of each HTTP/2 frame (RFC 9113, section 4.1) until the server closes the connection."""
+    data = b""
+    while True:
+        try:
+            more = connection.recv(65536)
+        except ConnectionResetError:
+            more = b""
+        data += more
+        while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3]):
+            size = int.from_bytes(data[:3])
+            yield data[3], data[9 : 9 + size]
+            data = data[9 + size :]
+        if not more:
+            return
+
+
+def test_a_client_that_pings_far_too_often_is_sent_away_and_others_are_not(client):
+    settings, ping = b"\0\0\0\4\0\0\0\0\0", b"\0\0\x08\6\0\0\0\0\0" + b"12345678"
+    goaway_type, enhance_your_calm = 7, 11
+    host, port = client.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + 10 * ping)
+        reasons = [
+            int.from_bytes(payload[4:8])
+            for frame_type, payload in frames_until_the_end(connection)
+            if frame_type == goaway_type
+        ]
+    assert reasons == [enhance_your_calm]
+    assert client.ListInstances().instances

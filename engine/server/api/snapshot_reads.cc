@@ -47,6 +47,8 @@ google::rpc::Status VersionNotReached(absl::StatusCode code, Version present) {
 }
 
 std::optional<google::rpc::Status> CheckHistory(const Api& api, const DomainPartition& partition) {
+  // Of a partition that isn't here, nothing is known.
+  if (!api.directory.Serving(partition)) return PartitionMoving(ToString(partition));
   const HistoryStatus status = StatusOf(api.backend.history, partition);
   switch (status.state) {
     case HistoryStatus::State::kComplete:

@@ -219,7 +219,13 @@ google::rpc::Status Submission::UnknownOutcome(int index, absl::StatusCode code)
     absl::MutexLock lock(&mutex_);
     const Item& item = items_[static_cast<size_t>(index)];
     details.metadata["partition"] = absl::StrCat(item.command.partition.partition.value());
-    if (item.offset) details.metadata["offset"] = absl::StrCat(item.offset->value());
+    if (item.offset) {
+      details.metadata["offset"] = absl::StrCat(item.offset->value());
+      // A command without an id has its position for one.
+      details.metadata.emplace(
+          "commandId",
+          absl::StrCat(details.metadata["partition"], ":", details.metadata["offset"]));
+    }
   }
   return MakeError(
       code, "OUTCOME_UNKNOWN",
