@@ -3,6 +3,8 @@
 #include <absl/strings/cord.h>
 #include <absl/strings/string_view.h>
 
+#include "engine/base/string_view.h"
+
 namespace esd {
 namespace {
 
@@ -10,16 +12,14 @@ namespace {
 // the message.
 constexpr char kReasonUrl[] = "esd.dev/reason";
 
-absl::string_view View(std::string_view s) { return {s.data(), s.size()}; }
-
 }  // namespace
 
 absl::Status Reject(absl::StatusCode code, std::string_view reason, std::string_view message) {
   // A status with kOk drops its message and payload: the rejection would pass as an acceptance
   // without events.
   if (code == absl::StatusCode::kOk) code = absl::StatusCode::kInternal;
-  absl::Status status(code, View(message));
-  status.SetPayload(kReasonUrl, absl::Cord(View(reason)));
+  absl::Status status(code, ToAbsl(message));
+  status.SetPayload(kReasonUrl, absl::Cord(ToAbsl(reason)));
   return status;
 }
 

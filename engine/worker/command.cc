@@ -5,10 +5,10 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
+#include "engine/base/string_view.h"
+
 namespace esd {
 namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 absl::Status Undecodable(std::string_view reason, std::string_view message) {
   return Reject(absl::StatusCode::kInvalidArgument, reason, message);
@@ -18,7 +18,7 @@ absl::Status Undecodable(std::string_view reason, std::string_view message) {
 // existing producers send.
 absl::StatusOr<ContentType> ParseContentType(std::string_view value) {
   const absl::string_view essence =
-      absl::StripAsciiWhitespace(View(value.substr(0, value.find(';'))));
+      absl::StripAsciiWhitespace(ToAbsl(value.substr(0, value.find(';'))));
   if (absl::EqualsIgnoreCase(essence, "application/json")) return ContentType::kJson;
   if (absl::EqualsIgnoreCase(essence, "application/x-protobuf") ||
       absl::EqualsIgnoreCase(essence, "application/protobuf")) {
@@ -57,14 +57,14 @@ absl::Status ReadHeader(const Header& header, Command* command, ContentType* con
   if (header.name == kRequestIdHeader) command->request_id = RequestIdIn(header);
   if (header.name == kExpectedVersionHeader) {
     int64_t version = 0;
-    if (!absl::SimpleAtoi(View(value), &version) || version < kNoVersion.value()) {
+    if (!absl::SimpleAtoi(ToAbsl(value), &version) || version < kNoVersion.value()) {
       return Undecodable("INVALID_HEADER",
                          "the header esd-expected-version must be a version: 0, 1, … or -1 for an "
                          "aggregate without events");
     }
     command->expected_version = Version{version};
   }
-  if (absl::EqualsIgnoreCase(View(header.name), View(kContentTypeHeader))) {
+  if (absl::EqualsIgnoreCase(ToAbsl(header.name), ToAbsl(kContentTypeHeader))) {
     auto type = ParseContentType(value);
     if (!type.ok()) return type.status();
     *content_type = *type;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/string_view.h"
 #include "engine/worker/command.h"
 #include "engine/worker/event.h"
 
@@ -27,8 +28,6 @@ constexpr size_t kBatchBytes = size_t{1} << 20;
 // While workers are busy the rebuild rests for as long as its last batch took, but not longer.
 constexpr absl::Duration kLongestRest = absl::Milliseconds(100);
 
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
 // Text that others may have chosen goes into protobuf's strings, which must be UTF-8 to be read
 // back: what isn't plain is left out. (The engine's own ids and types are.)
 bool IsPlain(std::string_view text) {
@@ -46,7 +45,7 @@ std::string* FieldOf(std::string_view header, esd::v1::StoredEvent* event) {
 
 bool IsVersion(std::string_view text, Version* version) {
   int64_t number = 0;
-  if (!absl::SimpleAtoi(View(text), &number) || number < 0) return false;
+  if (!absl::SimpleAtoi(ToAbsl(text), &number) || number < 0) return false;
   *version = Version{number};
   return true;
 }
@@ -61,7 +60,7 @@ constexpr const char* kRestIsWell =
     "not affected; run with --history=off to do without";
 
 std::string Truncated(const Log& log, const DomainPartition& partition, std::string_view what) {
-  return absl::StrCat(WhereOf(log, partition), ": ", View(what),
+  return absl::StrCat(WhereOf(log, partition), ": ", ToAbsl(what),
                       ": the history can't be complete. The topic must keep its events for ever "
                       "(cleanup.policy=delete, retention.ms=-1, retention.bytes=-1). ",
                       kRestIsWell);
@@ -99,7 +98,7 @@ absl::StatusOr<StoreUpdate::Event> HistoryEventOf(const InputRecord& record) {
         return absl::FailedPreconditionError("the record's header esd-version isn't a version");
     } else if (header.name == kEventTimeHeader) {
       absl::Time time;
-      if (absl::ParseTime(absl::RFC3339_full, View(value), &time, nullptr))
+      if (absl::ParseTime(absl::RFC3339_full, ToAbsl(value), &time, nullptr))
         stored.set_time_ms(absl::ToUnixMillis(time));
     } else if (std::string* field = FieldOf(header.name, &stored)) {
       if (IsPlain(value)) field->assign(value);

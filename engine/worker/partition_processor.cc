@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/murmur2.h"
+#include "engine/base/string_view.h"
 #include "engine/worker/event.h"
 #include "engine/worker/reply.h"
 
@@ -19,10 +20,9 @@ constexpr size_t kRecordOverheadBytes = 2'048;
 
 absl::Status CheckSize(std::string_view what, size_t bytes, size_t limit) {
   if (bytes + kRecordOverheadBytes <= limit) return absl::OkStatus();
-  return Reject(
-      absl::StatusCode::kResourceExhausted, "RECORD_TOO_LARGE",
-      absl::StrCat("the ", absl::string_view(what.data(), what.size()), " would have ", bytes,
-                   " bytes, more than its topic takes (max.message.bytes ", limit, ")"));
+  return Reject(absl::StatusCode::kResourceExhausted, "RECORD_TOO_LARGE",
+                absl::StrCat("the ", ToAbsl(what), " would have ", bytes,
+                             " bytes, more than its topic takes (max.message.bytes ", limit, ")"));
 }
 
 CommandResult Result(const InputRecord& record, Effect effect, std::string_view type,

@@ -8,6 +8,7 @@
 
 #include "engine/aggregate/aggregate_type.h"
 #include "engine/base/json_string.h"
+#include "engine/base/string_view.h"
 
 namespace esd {
 namespace {
@@ -27,8 +28,7 @@ void AppendVersion(Version version, std::string* reply) {
 namespace ondemand = simdjson::ondemand;
 
 absl::Status NotAReply(std::string_view what) {
-  return absl::DataLossError(
-      absl::StrCat("this isn't a reply of esd: ", absl::string_view(what.data(), what.size())));
+  return absl::DataLossError(absl::StrCat("this isn't a reply of esd: ", ToAbsl(what)));
 }
 
 // The code that CodeName() calls so; kUnknown when there is none such.
@@ -196,8 +196,7 @@ std::string FormatFingerprint(uint64_t fingerprint) {
 }
 
 bool ParseFingerprint(std::string_view text, uint64_t* fingerprint) {
-  return text.size() == 16 &&
-         absl::SimpleHexAtoi(absl::string_view(text.data(), text.size()), fingerprint);
+  return text.size() == 16 && absl::SimpleHexAtoi(ToAbsl(text), fingerprint);
 }
 
 }  // namespace esd

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/base/string_view.h"
 #include "engine/worker/command.h"
 #include "engine/worker/reply.h"
 
@@ -24,8 +25,7 @@ std::optional<Offset> OffsetIn(std::string_view position) {
   if (colon == std::string_view::npos) return std::nullopt;
   const std::string_view text = position.substr(colon + 1);
   int64_t offset = 0;
-  if (!absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &offset) || offset < 0)
-    return std::nullopt;
+  if (!absl::SimpleAtoi(ToAbsl(text), &offset) || offset < 0) return std::nullopt;
   return Offset{offset};
 }
 

@@ -11,6 +11,8 @@
 #include <optional>
 #include <utility>
 
+#include "engine/base/string_view.h"
+
 namespace esd::kafka {
 namespace {
 
@@ -79,7 +81,7 @@ bool IsConnectionError(rd_kafka_resp_err_t code) {
 }
 
 std::string LastLine(std::string_view reason) {
-  return std::string(absl::StripAsciiWhitespace(absl::string_view(reason.data(), reason.size())));
+  return std::string(absl::StripAsciiWhitespace(ToAbsl(reason)));
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <iterator>
 #include <utility>
 
+#include "engine/base/string_view.h"
+
 namespace esd::kafka {
 namespace {
 
@@ -153,9 +155,8 @@ absl::Status ToStatus(int code, std::string_view what) {
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return absl::OkStatus();
   const std::string_view advice = AdviceOn(CodeOf(error));
   return absl::Status(CodeOf(error),
-                      absl::StrCat("can't ", absl::string_view(what.data(), what.size()), ": ",
-                                   rd_kafka_err2str(error), " (", rd_kafka_err2name(error), ")",
-                                   absl::string_view(advice.data(), advice.size())));
+                      absl::StrCat("can't ", ToAbsl(what), ": ", rd_kafka_err2str(error), " (",
+                                   rd_kafka_err2name(error), ")", ToAbsl(advice)));
 }
 
 std::vector<Message> TakeMessages(rd_kafka_queue_s* queue, size_t limit, absl::Duration wait) {

@@ -10,14 +10,14 @@
 #include <fstream>
 #include <memory>
 
+#include "engine/base/string_view.h"
+
 namespace esd::kafka {
 namespace {
 
 // Debian's absl::string_view is a type of its own.
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
 std::string Trimmed(std::string_view text) {
-  return std::string(absl::StripAsciiWhitespace(View(text)));
+  return std::string(absl::StripAsciiWhitespace(ToAbsl(text)));
 }
 
 struct ControlledProperty {
@@ -107,7 +107,7 @@ absl::StatusOr<KafkaProperties> LoadKafkaProperties(const std::string& path) {
 }
 
 bool IsSecret(std::string_view key) {
-  const std::string lower = absl::AsciiStrToLower(View(key));
+  const std::string lower = absl::AsciiStrToLower(ToAbsl(key));
   for (const char* part : {"password", "secret", "sasl.jaas", "ssl.key.pem", "ssl_key", "token",
                            "sasl.oauthbearer.config"}) {
     // The one of the URL at which a token is fetched.

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/string_view.h"
+
 namespace esd::kafka {
 namespace {
 
@@ -253,9 +255,8 @@ KafkaWorkerLog::Step KafkaWorkerLog::End() {
 // `if_undecided`: what it means when the broker may have heard of the wish to commit, or not.
 KafkaWorkerLog::Failure KafkaWorkerLog::FailureOf(std::string_view step, const Error& error,
                                                   CommitOutcome if_undecided) {
-  std::string reason =
-      absl::StrCat(absl::string_view(step.data(), step.size()), ": ",
-                   rd_kafka_error_string(error.get()), " (", rd_kafka_error_name(error.get()), ")");
+  std::string reason = absl::StrCat(ToAbsl(step), ": ", rd_kafka_error_string(error.get()), " (",
+                                    rd_kafka_error_name(error.get()), ")");
   // _FENCED first: it can be flagged abortable, and no abort succeeds then. After a time-out inside
   // a transaction the producer can't be trusted any more, either.
   const bool fenced = rd_kafka_error_code(error.get()) == RD_KAFKA_RESP_ERR__FENCED ||

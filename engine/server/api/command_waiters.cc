@@ -8,6 +8,8 @@
 #include <iterator>
 #include <utility>
 
+#include "engine/base/string_view.h"
+
 namespace esd::api {
 namespace {
 
@@ -37,7 +39,7 @@ std::optional<CommandWaiters::Id> CommandWaiters::ParseRequestId(std::string_vie
   Id id = 0;
   if (header.substr(0, session_.size()) != session_) return std::nullopt;
   header.remove_prefix(session_.size());
-  if (!absl::SimpleAtoi(absl::string_view(header.data(), header.size()), &id)) return std::nullopt;
+  if (!absl::SimpleAtoi(ToAbsl(header), &id)) return std::nullopt;
   return id;
 }
 

@@ -4,6 +4,7 @@
 #include <absl/strings/str_join.h>
 
 #include "engine/base/murmur2.h"
+#include "engine/base/string_view.h"
 #include "engine/server/api/errors.h"
 
 namespace esd::api {
@@ -21,8 +22,7 @@ absl::Status DomainApi::WriteEvent(std::string_view type, std::string_view json,
   const CodecPool::Lease codec = codecs_.Borrow();
   const std::unique_ptr<google::protobuf::Message> event(codecs_.type().event_prototype().New());
   const std::string envelope =
-      absl::StrCat(R"({"type":")", absl::string_view(type.data(), type.size()), R"(","event":)",
-                   absl::string_view(json.data(), json.size()), "}");
+      absl::StrCat(R"({"type":")", ToAbsl(type), R"(","event":)", ToAbsl(json), "}");
   if (absl::Status status = codec->DecodeEvent(envelope, *event); !status.ok()) return status;
   const google::protobuf::OneofDescriptor* oneof = event->GetDescriptor()->oneof_decl(0);
   const google::protobuf::FieldDescriptor* set =

@@ -4,6 +4,7 @@
 #include <google/rpc/error_details.pb.h>
 #include <spdlog/spdlog.h>
 
+#include "engine/base/string_view.h"
 #include "engine/log/log.h"
 
 namespace esd::api {
@@ -11,8 +12,6 @@ namespace {
 
 constexpr absl::Duration kMovingRetry = absl::Milliseconds(200);
 constexpr absl::Duration kBusyRetry = absl::Milliseconds(50);
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
@@ -39,7 +38,7 @@ google::rpc::Status MakeError(absl::StatusCode code, std::string_view reason,
 google::rpc::Status PartitionMoving(std::string_view partition) {
   return MakeError(
       absl::StatusCode::kUnavailable, "PARTITION_MOVING",
-      absl::StrCat("partition ", View(partition),
+      absl::StrCat("partition ", ToAbsl(partition),
                    " has no owner that serves it at this moment: try again soon"),
       {.metadata = {{"partition", std::string(partition)}}, .retry_after = kMovingRetry});
 }
@@ -61,7 +60,7 @@ google::rpc::Status TooManyInFlight(std::string_view flag) {
       absl::StatusCode::kResourceExhausted, "TOO_MANY_IN_FLIGHT",
       absl::StrCat(
           "too many calls are in flight, nothing was written: send fewer at once, or raise ",
-          View(flag)),
+          ToAbsl(flag)),
       {.metadata = {{"limit", std::string(flag)}}, .retry_after = kBusyRetry});
 }
 
@@ -69,11 +68,11 @@ google::rpc::Status FromEngine(const absl::Status& status, std::string_view what
   spdlog::error("API: {}: {}", what, std::string(status.message()));
   if (MayPass(status)) {
     return MakeError(absl::StatusCode::kUnavailable, "LOG_UNAVAILABLE",
-                     absl::StrCat(View(what), ": ", status.message()),
+                     absl::StrCat(ToAbsl(what), ": ", status.message()),
                      {.retry_after = kMovingRetry});
   }
   return MakeError(absl::StatusCode::kInternal, "INTERNAL_ERROR",
-                   absl::StrCat(View(what), " failed; the instance's log says why"));
+                   absl::StrCat(ToAbsl(what), " failed; the instance's log says why"));
 }
 
 grpc::Status ToGrpc(const google::rpc::Status& error) {

@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "engine/base/string_view.h"
 #include "engine/server/api/errors.h"
 
 namespace esd::api {
@@ -72,7 +73,7 @@ google::rpc::Status FromPeer(const grpc::Status& status, std::string_view addres
   }
   return MakeError(
       absl::StatusCode::kUnavailable, "OWNER_UNREACHABLE",
-      absl::StrCat("the instance at ", absl::string_view(address.data(), address.size()),
+      absl::StrCat("the instance at ", ToAbsl(address),
                    ", which owns the partition, can't be reached (", status.error_message(),
                    "): try again, and check --advertised-address if it stays so"),
       {.metadata = {{"address", std::string(address)}}, .retry_after = kUnreachableRetry});
