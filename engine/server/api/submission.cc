@@ -222,9 +222,8 @@ google::rpc::Status Submission::UnknownOutcome(int index, absl::StatusCode code)
     if (item.offset) {
       details.metadata["offset"] = absl::StrCat(item.offset->value());
       // A command without an id has its position for one.
-      details.metadata.emplace(
-          "commandId",
-          absl::StrCat(details.metadata["partition"], ":", details.metadata["offset"]));
+      details.metadata.emplace("commandId", absl::StrCat(details.metadata["partition"], ":",
+                                                         details.metadata["offset"]));
     }
   }
   return MakeError(
