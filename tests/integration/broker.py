@@ -7,6 +7,9 @@ import signal
 import socket
 import subprocess
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
 from waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,6 +45,17 @@ class Broker:
             yield
         finally:
             self.signal(signal.SIGCONT)
+            # Its controller may have fenced it meanwhile: until it is back, no topic can be made.
+            wait_until(self.takes_topics, 30, "a broker that takes topics again")
+
+    def takes_topics(self):
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 2})
+        made = admin.create_topics([NewTopic("probe", 1, 1)], validate_only=True, request_timeout=5)
+        try:
+            made["probe"].result(10)
+        except KafkaException:
+            return False
+        return True
 
     def signal(self, number):
         os.kill(int((self.data_dir / "pid").read_text()), number)
