@@ -84,30 +84,34 @@ StoreUpdate::Event HistoryEventOf(OutputRecord record, int64_t time_ms) {
   return event;
 }
 
-absl::StatusOr<StoreUpdate::Event> HistoryEventOf(const InputRecord& record) {
+absl::StatusOr<EventRecord> ReadEvent(const InputRecord& record) {
   if (!record.key) return absl::FailedPreconditionError("the record has no key");
   if (!record.value) return absl::FailedPreconditionError("the record has no value");
-  StoreUpdate::Event event{std::string(*record.key), kNoVersion, ""};
-  esd::v1::StoredEvent stored;
-  stored.set_value(std::string(*record.value));
-  stored.set_time_ms(record.timestamp_ms);
+  EventRecord read{std::string(*record.key), kNoVersion, {}};
+  read.event.set_value(std::string(*record.value));
+  read.event.set_time_ms(record.timestamp_ms);
   for (const Header& header : record.headers) {
     const std::string_view value = header.value.value_or("");
     if (header.name == kEventVersionHeader) {
-      if (!IsVersion(value, &event.version))
+      if (!IsVersion(value, &read.version))
         return absl::FailedPreconditionError("the record's header esd-version isn't a version");
     } else if (header.name == kEventTimeHeader) {
       absl::Time time;
       if (absl::ParseTime(absl::RFC3339_full, ToAbsl(value), &time, nullptr))
-        stored.set_time_ms(absl::ToUnixMillis(time));
-    } else if (std::string* field = FieldOf(header.name, &stored)) {
+        read.event.set_time_ms(absl::ToUnixMillis(time));
+    } else if (std::string* field = FieldOf(header.name, &read.event)) {
       if (IsPlain(value)) field->assign(value);
     }
   }
-  if (event.version == kNoVersion)
+  if (read.version == kNoVersion)
     return absl::FailedPreconditionError("the record has no header esd-version");
-  event.value = stored.SerializeAsString();
-  return event;
+  return read;
+}
+
+absl::StatusOr<StoreUpdate::Event> HistoryEventOf(const InputRecord& record) {
+  absl::StatusOr<EventRecord> read = ReadEvent(record);
+  if (!read.ok()) return read.status();
+  return StoreUpdate::Event{std::move(read->key), read->version, read->event.SerializeAsString()};
 }
 
 HistoryStatus StatusOf(const History* history, const DomainPartition& partition) {

@@ -131,7 +131,17 @@ HistoryStatus StatusOf(const History* history, const DomainPartition& partition)
 // The record, a kEvent of the engine's own, is used up.
 StoreUpdate::Event HistoryEventOf(OutputRecord record, int64_t time_ms);
 
-// The same of a record that was read. The error says what isn't as the engine writes it.
+// An event's record, taken apart.
+struct EventRecord {
+  std::string key;
+  Version version;
+  esd::v1::StoredEvent event;
+};
+
+// The error says what isn't as the engine writes it.
+absl::StatusOr<EventRecord> ReadEvent(const InputRecord& record);
+
+// An event for the store, of a record that was read. Errors as above.
 absl::StatusOr<StoreUpdate::Event> HistoryEventOf(const InputRecord& record);
 
 }  // namespace esd

@@ -67,11 +67,8 @@ grpc::ServerUnaryReactor* CommandService::GetCommandOutcome(
     grpc::CallbackServerContext* context, const esd::v1::GetCommandOutcomeRequest* request,
     esd::v1::GetCommandOutcomeResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Starting());
-  google::rpc::Status error;
-  DomainApi* const domain = api->domains.Find(request->domain(), &error);
-  if (domain == nullptr) return AnswerNow(context, error);
-  if (const auto wrong = CheckKey(request->aggregate_key())) return AnswerNow(context, *wrong);
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindAggregate(api, *request, &domain)) return AnswerNow(context, *wrong);
   if (request->command_id().empty()) {
     return AnswerNow(context, MakeError(absl::StatusCode::kInvalidArgument, "INVALID_COMMAND_ID",
                                         "the command_id is missing"));

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/worker/history.h"
-
 namespace esd::api {
 namespace {
 
@@ -24,7 +22,7 @@ constexpr absl::Duration kPieceTimeout = absl::Seconds(10);
 constexpr absl::Duration kReopenPause = absl::Milliseconds(500);
 
 size_t BytesOf(const FeedEvent& event) {
-  return kEventOverheadBytes + event.key.size() + event.event.ByteSizeLong();
+  return kEventOverheadBytes + event.record.key.size() + event.record.event.ByteSizeLong();
 }
 
 }  // namespace
@@ -166,18 +164,14 @@ absl::StatusOr<std::unique_ptr<LogReader>> EventFeed::OpenAtEnd() {
 
 std::shared_ptr<const FeedEvent> EventFeed::ToFeedEvent(PartitionId partition,
                                                         const InputRecord& record) {
-  auto event = HistoryEventOf(record);
-  auto made = std::make_shared<FeedEvent>();
-  if (!event.ok() || !made->event.ParseFromString(event->value)) {
+  absl::StatusOr<EventRecord> read = ReadEvent(record);
+  if (!read.ok()) {
     spdlog::warn("{}/{}: the record at offset {} is left out of what is watched: {}",
                  log_->TopicName(domain_, Topic::kEvent), partition.value(), record.offset.value(),
-                 std::string(event.status().message()));
+                 std::string(read.status().message()));
     return nullptr;
   }
-  made->offset = record.offset;
-  made->key = std::move(event->key);
-  made->version = event->version;
-  return made;
+  return std::make_shared<const FeedEvent>(FeedEvent{record.offset, *std::move(read)});
 }
 
 void EventFeed::AddToRing(const LogReader::Polled& polled) {

@@ -29,15 +29,13 @@
 
 #include "engine/base/types.h"
 #include "engine/log/log.h"
-#include "esd/v1/stored.pb.h"
+#include "engine/worker/history.h"
 
 namespace esd::api {
 
 struct FeedEvent {
   Offset offset;
-  std::string key;
-  Version version;
-  esd::v1::StoredEvent event;
+  EventRecord record;
 };
 
 // Events of one partition, in order, and where it is read on behind them.

@@ -83,7 +83,7 @@ class EventFeedTest : public testing::Test {
         case EventFeed::Place::kInRing:
           break;
       }
-      for (const auto& event : slice.events) versions.push_back(event->version.value());
+      for (const auto& event : slice.events) versions.push_back(event->record.version.value());
       *next = slice.next;
     }
     return versions;

@@ -239,14 +239,14 @@ bool EventWatch::FillFrom(PartitionId partition, Offset* next) {
 
 void EventWatch::Take(PartitionId partition, const FeedSlice& slice) {
   for (const auto& event : slice.events) {
-    if ((!keys_.empty() && !keys_.contains(event->key)) ||
-        (!types_.empty() && !types_.contains(event->event.type()))) {
+    if ((!keys_.empty() && !keys_.contains(event->record.key)) ||
+        (!types_.empty() && !types_.contains(event->record.event.type()))) {
       ++passed_;
       continue;
     }
     esd::v1::Event* out = response_.add_events();
-    const absl::Status written =
-        ToEvent(*domain_, event->key, event->version, event->event, format_, out);
+    const absl::Status written = ToEvent(*domain_, event->record.key, event->record.version,
+                                         event->record.event, format_, out);
     if (!written.ok()) {
       response_.mutable_events()->RemoveLast();
       if (!ending_) ending_ = FromEngine(written, "writing an event");

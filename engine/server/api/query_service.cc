@@ -59,11 +59,8 @@ grpc::ServerUnaryReactor* QueryService::GetSnapshot(grpc::CallbackServerContext*
                                                     const esd::v1::GetSnapshotRequest* request,
                                                     esd::v1::GetSnapshotResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Starting());
-  google::rpc::Status error;
-  DomainApi* const domain = api->domains.Find(request->domain(), &error);
-  if (domain == nullptr) return AnswerNow(context, error);
-  if (const auto wrong = CheckKey(request->aggregate_key())) return AnswerNow(context, *wrong);
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindAggregate(api, *request, &domain)) return AnswerNow(context, *wrong);
   if (const auto wrong = CheckVersions(*request)) return AnswerNow(context, *wrong);
 
   const Route route = api->Find(domain->HomeOf(request->aggregate_key()), IsForwarded(*context));
@@ -213,10 +210,9 @@ grpc::ServerUnaryReactor* QueryService::BatchGetSnapshots(
     grpc::CallbackServerContext* context, const esd::v1::BatchGetSnapshotsRequest* request,
     esd::v1::BatchGetSnapshotsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Starting());
-  google::rpc::Status error;
-  DomainApi* const domain = api->domains.Find(request->domain(), &error);
-  if (domain == nullptr) return AnswerNow(context, error);
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindDomain(api, request->domain(), &domain))
+    return AnswerNow(context, *wrong);
   if (request->aggregate_keys_size() < 1 || request->aggregate_keys_size() > kMaxBatch) {
     return AnswerNow(context, MakeError(absl::StatusCode::kInvalidArgument, "BATCH_SIZE",
                                         absl::StrCat("a batch has 1 to ", kMaxBatch, " keys, not ",
@@ -236,10 +232,9 @@ grpc::ServerUnaryReactor* QueryService::ListSnapshots(grpc::CallbackServerContex
                                                       const esd::v1::ListSnapshotsRequest* request,
                                                       esd::v1::ListSnapshotsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Starting());
-  google::rpc::Status error;
-  DomainApi* const domain = api->domains.Find(request->domain(), &error);
-  if (domain == nullptr) return AnswerNow(context, error);
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindDomain(api, request->domain(), &domain))
+    return AnswerNow(context, *wrong);
   esd::v1::SnapshotPageToken token;
   if (const auto wrong = ReadPage(*request, domain->partition_count(), &token))
     return AnswerNow(context, *wrong);
@@ -258,11 +253,8 @@ grpc::ServerUnaryReactor* QueryService::ListEvents(grpc::CallbackServerContext* 
                                                    const esd::v1::ListEventsRequest* request,
                                                    esd::v1::ListEventsResponse* response) {
   Api* const api = *api_;
-  if (api == nullptr) return AnswerNow(context, Starting());
-  google::rpc::Status error;
-  DomainApi* const domain = api->domains.Find(request->domain(), &error);
-  if (domain == nullptr) return AnswerNow(context, error);
-  if (const auto wrong = CheckKey(request->aggregate_key())) return AnswerNow(context, *wrong);
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindAggregate(api, *request, &domain)) return AnswerNow(context, *wrong);
   esd::v1::EventPageToken token;
   if (const auto wrong = ReadPage(*request, &token)) return AnswerNow(context, *wrong);
   const Route route = api->Find(domain->HomeOf(request->aggregate_key()), IsForwarded(*context));
