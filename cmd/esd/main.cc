@@ -1,4 +1,6 @@
 // The program `esd`. Everything but the engine itself is in a library, where tests reach it.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -15,6 +17,9 @@ int main(int argc, char** argv) {
     const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
-  return esd::cmd::Run(std::vector<std::string>(argv + 1, argv + argc),
-                       {std::cout, std::cerr, env, domains, esd::cmd::Serve});
+  const esd::cmd::Terminals terminals = {isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1,
+                                         isatty(STDERR_FILENO) == 1};
+  return esd::cmd::Run(
+      std::vector<std::string>(argv + 1, argv + argc),
+      {std::cout, std::cerr, env, domains, esd::cmd::Serve, STDIN_FILENO, terminals});
 }
