@@ -6,8 +6,8 @@ EmbeddedMembership::~EmbeddedMembership() { Leave(absl::InfiniteDuration()); }
 
 absl::Status EmbeddedMembership::Join(MembershipListener* listener) {
   absl::MutexLock lock(&mutex_);
-  if (joined_ || leaving_) return absl::FailedPreconditionError("a log can be joined once");
-  joined_ = true;
+  if (thread_.joinable() || leaving_)
+    return absl::FailedPreconditionError("a log can be joined once");
   thread_ = std::jthread([this, listener] { Run(listener); });
   return absl::OkStatus();
 }
@@ -37,6 +37,7 @@ void EmbeddedMembership::Run(MembershipListener* listener) {
   absl::Status failure;
   {
     absl::MutexLock lock(&mutex_);
+    joined_ = !leaving_;  // and not before the listener knows of what it owns
     const auto due = [this]()
                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return leaving_ || !failure_.ok(); };
     mutex_.Await(absl::Condition(&due));
