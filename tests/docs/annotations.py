@@ -17,7 +17,7 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-KINDS = ("alone", "dev", "kafka", "broker", "tutorial", "tutorial-broker")
+KINDS = ("alone", "dev", "kafka", "broker", "acl", "tutorial", "tutorial-broker")
 # Languages whose blocks do something when a reader copies them.
 RUNNABLE = ("sh", "python")
 

@@ -19,6 +19,8 @@ STEP_TIMEOUT_S = 900
 # What a build on this machine is given from outside: names, certificates, proxies.
 GIVEN_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt"]
 GIVEN_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
+# What ccache takes for a part of the compiler's input: a compiler speaks its user's language.
+LANGUAGE_VARIABLES = ["LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES"]
 ENTER = pathlib.Path(__file__).with_name("enter.py")
 
 
@@ -133,7 +135,7 @@ class ChrootImage:
         self.given.clear()
 
     def run_step(self, root, line, environment, folder):
-        given = {name: os.environ[name] for name in GIVEN_VARIABLES if name in os.environ}
+        given = {name: os.environ[name] for name in GIVEN_VARIABLES + LANGUAGE_VARIABLES if name in os.environ}
         caching = {"CCACHE_BASEDIR": folder, "CCACHE_NOHASHDIR": "1", "HOME": "/root"}
         variables = {**environment, **given, **caching, "DEBIAN_FRONTEND": "noninteractive"}
         words = [f"{name}={value}" for name, value in variables.items()]
