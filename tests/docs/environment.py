@@ -32,7 +32,7 @@ def free_address():
 class Engine:
     """`esd dev` or `esd serve`, ready when it is made."""
 
-    def __init__(self, binary, arguments, folder):
+    def __init__(self, binary, arguments, folder, ready_timeout_s=READY_TIMEOUT_S):
         self.grpc, self.http = free_address(), free_address()
         folder.mkdir()
         self.log_path = folder / "log"
@@ -42,7 +42,7 @@ class Engine:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=clean_environment()
             )
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        deadline = time.monotonic() + ready_timeout_s
         while not self.ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
