@@ -119,8 +119,8 @@ class World:
             variables["ESD_ADDRESS"] = engine.grpc
         elif kind == "alone":
             data = self.new_folder()
-            variables |= {"ESD_GRPC_LISTEN": free_address(), "ESD_HTTP_LISTEN": free_address(), "HOME": str(data)}
-            variables |= {"XDG_STATE_HOME": str(data)}
+            variables |= {"ESD_GRPC_LISTEN": free_address(), "ESD_HTTP_LISTEN": free_address()}
+            variables |= {"HOME": str(data), "XDG_STATE_HOME": str(data)}
         if kind in ("kafka", "broker", "tutorial-broker"):
             replaced[KAFKA] = self.broker()
         return replaced, variables

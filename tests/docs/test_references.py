@@ -32,7 +32,9 @@ def table_after(comment):
 
 
 def help_of(*command):
-    return subprocess.run([BINARY, *command, "--help"], capture_output=True, text=True, timeout=30).stdout
+    """Empty when there is no such command."""
+    text = subprocess.run([BINARY, *command, "--help"], capture_output=True, text=True, timeout=30).stdout
+    return text if f"Usage: {' '.join(['esd', *command])} " in text else ""
 
 
 def test_every_metric_is_documented():
@@ -88,6 +90,21 @@ def test_flags_that_pages_name_are_there(page):
             continue
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code):
             assert flag in known | others, f"{page.name}: `{code}`"
+
+
+def test_files_that_pages_name_are_there():
+    for page in PAGES:
+        prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for path in re.findall(r"`((?:tests|engine|domain|cmd|proto|scripts|bench|docs)/[\w./-]+)`", prose):
+            assert path.startswith("domain/account") or (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_commands_that_cli_md_shows_are_there():
+    for block in blocks(ROOT / "docs/cli.md"):
+        for line in block.text.splitlines():
+            words = re.match(r"esd((?: [a-z][a-z-]*)*)", line)
+            if words and words[1]:
+                assert help_of(*words[1].split()), f"cli.md: {line}"
 
 
 # --- containers
