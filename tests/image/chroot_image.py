@@ -21,6 +21,8 @@ GIVEN_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates
 GIVEN_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
 # What ccache takes for a part of the compiler's input: a compiler speaks its user's language.
 LANGUAGE_VARIABLES = ["LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES"]
+# We are in a mount namespace of our own already: nothing gets out of it.
+NAMESPACES = ["unshare", "--mount", "--propagation=unchanged", "--net", "--pid", "--fork", "--kill-child=KILL"]
 ENTER = pathlib.Path(__file__).with_name("enter.py")
 
 
@@ -166,8 +168,7 @@ class ChrootImage:
 
     def start(self, *arguments, entrypoint, log):
         """Its first process is number 1 of its own world, as in a container, with a network of its own."""
-        command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"]
-        command += self.enter_command([*entrypoint, *arguments], self.stage.last("USER", "0"))
+        command = [*NAMESPACES, *self.enter_command([*entrypoint, *arguments], self.stage.last("USER", "0"))]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.processes.append(process)
         return process
@@ -199,7 +200,7 @@ class ChrootImage:
 
     def once(self, *command, user="0"):
         """A command in the image, as root unless told, to look around: its exit code and output."""
-        full = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL", *self.enter_command(command, user)]
+        full = [*NAMESPACES, *self.enter_command(command, user)]
         done = subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
 
