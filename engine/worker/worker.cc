@@ -222,8 +222,6 @@ absl::Status Worker::HandleFinishedRestores() {
       return status;
     partitions_[partition] = std::move(state);
     environment_.metrics->PartitionRestored(partition).Set(1);
-    absl::MutexLock lock(&mutex_);
-    restoring_.erase(partition);
   }
   return absl::OkStatus();
 }
@@ -491,8 +489,13 @@ void Worker::TellCommitted(const Batch& batch, const std::vector<StoreUpdate>& u
   for (size_t i = 0; i < updates.size(); ++i) {
     const DomainPartition& partition = updates[i].partition;
     const bool was_claimed = std::exchange(partitions_.at(partition).claimed, true);
+    if (!was_claimed && environment_.listener != nullptr)
+      environment_.listener->OnServing(partition);
+    if (!was_claimed) {
+      absl::MutexLock lock(&mutex_);
+      restoring_.erase(partition);
+    }
     if (environment_.listener == nullptr) continue;
-    if (!was_claimed) environment_.listener->OnServing(partition);
     environment_.listener->OnCommitted({partition, batch.effects[i].results, updates[i].snapshots});
   }
 }

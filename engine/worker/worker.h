@@ -74,7 +74,7 @@ class Worker {
   // Lets go of the partitions without another commit. Returns when that is done.
   void Drop(const std::vector<DomainPartition>& partitions);
 
-  // Partitions that are assigned but not restored yet.
+  // Partitions that are assigned but don't serve yet: they are restored, or not claimed yet.
   int restoring() const;
 
  private:
