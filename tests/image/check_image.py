@@ -87,16 +87,20 @@ def wait_healthy(image, process, health, log):
             return
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
-            sys.exit(f"{log.read()}\n{output}\ncheck-image: FAILED: esd dev did not become healthy, see above")
+            sys.exit(f"{log.read()}\n{output}\ncheck-image: FAILED: it did not become healthy, see above")
         time.sleep(0.2)
 
 
-def check_running(image, arguments):
+def check_start(image):
     entrypoint, health = exec_form(image.stage.last("ENTRYPOINT")), image.stage.health_command()
     code, output = image.once(*entrypoint, "version", user=image.stage.last("USER"))
     expect(code == 0 and "esd" in output, f"it starts: {output.strip()}")
     code, _ = image.once(*health, user=image.stage.last("USER"))
     expect(code != 0, "the health check fails where nothing runs")
+
+
+def check_running(image, arguments):
+    entrypoint, health = exec_form(image.stage.last("ENTRYPOINT")), image.stage.health_command()
     with tempfile.TemporaryFile("w+") as log:
         begin = time.monotonic()
         process = image.start(*arguments, entrypoint=entrypoint, log=log)
@@ -149,7 +153,9 @@ def main():
             image.build()
             check_packages(image)
             check_user(image)
+            check_start(image)
             check_running(image, options.arguments or exec_form(image.stage.last("CMD")))
+            check_running(image, ["serve", "--log", "embedded"])
         finally:
             image.close()
     say("the image is as it should be")
