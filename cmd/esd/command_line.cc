@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "cmd/esd/client/commands.h"
 #include "cmd/esd/commands.h"
 #include "engine/base/metrics.h"
 
@@ -61,6 +62,27 @@ CLI::App& AddGroup(CLI::App& parent, const char* name, const char* description) 
   return *group;
 }
 
+// What talks to a running engine.
+void AddClientCommands(CLI::App& root, const Process& process, std::vector<Command>& commands) {
+  CLI::App& command = AddGroup(root, "command", "Send commands.");
+  commands.push_back(AddCommandSend(command, process));
+  CLI::App& aggregate = AddGroup(root, "aggregate", "Look at aggregates.");
+  commands.push_back(AddAggregateGet(aggregate, process));
+  commands.push_back(AddAggregateList(aggregate, process));
+  commands.push_back(AddAggregateHistory(aggregate, process));
+  CLI::App& events = AddGroup(root, "events", "Watch events.");
+  commands.push_back(AddEventsTail(events, process));
+  commands.push_back(AddPartitions(root, process));
+  commands.push_back(AddInstances(root, process));
+  CLI::App& dead_letters =
+      AddGroup(root, "dead-letters", "Look at commands that could not be processed.");
+  commands.push_back(AddDeadLettersList(dead_letters, process));
+  commands.push_back(AddDeadLettersReplay(dead_letters, process));
+  CLI::App& snapshot = AddGroup(root, "snapshot", "Check what is stored.");
+  commands.push_back(AddSnapshotVerify(snapshot, process));
+  commands.push_back(AddHealth(root, process));
+}
+
 std::vector<Command> AddCommands(CLI::App& root, const Process& process) {
   std::vector<Command> commands;
   commands.push_back(AddServe(root, process));
@@ -68,8 +90,10 @@ std::vector<Command> AddCommands(CLI::App& root, const Process& process) {
   commands.push_back(
       AddTopicsCreate(AddGroup(root, "topics", "Make the topics of domains."), process));
   commands.push_back(AddConfigShow(AddGroup(root, "config", "Look at the settings."), process));
+  AddClientCommands(root, process, commands);
   commands.push_back(AddVersion(root, process));
   commands.push_back(AddCompletion(root, process));
+  commands.push_back(AddMan(root, process));
   return commands;
 }
 
@@ -97,37 +121,6 @@ int ReportParseError(const CLI::App& root, const CLI::ParseError& error,
 }
 
 }  // namespace
-
-std::string PathOf(const CLI::App& app) {
-  if (app.get_parent() == nullptr) return "";
-  const std::string parent = PathOf(*app.get_parent());
-  return parent.empty() ? app.get_name() : absl::StrCat(parent, " ", app.get_name());
-}
-
-int UsageError(const Process& process, const CLI::App& app, const absl::Status& status) {
-  const std::string path = PathOf(app);
-  const std::string command = path.empty() ? "esd" : "esd " + path;
-  process.err << command << ": " << status.message() << "\ntry: " << command << " --help\n";
-  return kExitUsage;
-}
-
-int Failure(const Process& process, const absl::Status& status) {
-  process.err << "esd: " << status.message() << "\n";
-  return kExitFailed;
-}
-
-void AddOutputOption(CLI::App& command, bool& json) {
-  command
-      .add_option_function<std::string>(
-          "-o,--output", [&json](const std::string& format) { json = format == "json"; },
-          "Format of the output.")
-      ->type_name("text|json")
-      ->check([](const std::string& format) -> std::string {
-        return format == "text" || format == "json"
-                   ? ""
-                   : absl::StrCat("must be text or json, not '", format, "'");
-      });
-}
 
 int Run(std::vector<std::string> args, const Process& process) {
   CLI::App root("Event-sourced aggregates on Kafka, exactly once.", "esd");

@@ -21,6 +21,13 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage =
     2;  // the command line, a variable or a file is wrong; nothing was tried
 
+// Which of the standard streams are terminals: only there are colour and progress shown.
+struct Terminals {
+  bool in = false;
+  bool out = false;
+  bool err = false;
+};
+
 // What a command meets in the world. Data goes to `out`, all else to `err`.
 struct Process {
   std::ostream& out;
@@ -30,6 +37,8 @@ struct Process {
   // Run the engine; return an exit code. Not called by any command but `serve` and `dev`.
   std::function<int(const ServeOptions&)> serve;
   std::function<int(const DevOptions&)> dev;
+  int in = 0;  // file descriptor of what is read
+  Terminals terminals = {};
 };
 
 // One command: it has added itself to the tree, and `run` does it.

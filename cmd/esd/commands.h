@@ -15,6 +15,7 @@ Command AddTopicsCreate(CLI::App& parent, const Process& process);
 Command AddConfigShow(CLI::App& parent, const Process& process);
 Command AddVersion(CLI::App& parent, const Process& process);
 Command AddCompletion(CLI::App& parent, const Process& process);
+Command AddMan(CLI::App& parent, const Process& process);
 
 // Adds `-o, --output text|json`; `json` becomes true for the latter.
 void AddOutputOption(CLI::App& command, bool& json);

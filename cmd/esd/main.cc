@@ -1,4 +1,6 @@
 // The program `esd`. Everything but the engine itself is in a library, where tests reach it.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -16,6 +18,8 @@ int main(int argc, char** argv) {
     const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
+  const esd::cmd::Terminals terminals = {isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1,
+                                         isatty(STDERR_FILENO) == 1};
   const auto serve = [](const esd::cmd::ServeOptions& options) {
     return esd::cmd::Serve(options, [](esd::Engine&) { return absl::OkStatus(); });
   };
@@ -23,5 +27,5 @@ int main(int argc, char** argv) {
     return esd::cmd::Dev(options, program);
   };
   return esd::cmd::Run(std::vector<std::string>(argv + 1, argv + argc),
-                       {std::cout, std::cerr, env, domains, serve, dev});
+                       {std::cout, std::cerr, env, domains, serve, dev, STDIN_FILENO, terminals});
 }

@@ -122,6 +122,25 @@ std::vector<OptionSpec> DevOptions() {
   };
 }
 
+// Of the commands that talk to a running engine.
+std::vector<OptionSpec> ClientOptions() {
+  return {
+      {"address", "HOST:PORT", OptionKind::kText, "127.0.0.1:7070",
+       "Address of a running engine's gRPC API. Any instance will do.", ""},
+      {"timeout", "DURATION", OptionKind::kText, "30s",
+       "How long to wait for an answer, further tries included, as in 500ms, 10s or 2m.", ""},
+      {"tls", "", OptionKind::kSwitch, "false",
+       "Talk TLS, with the CAs of the system. --tls-ca and --tls-client-cert turn it on, too.", ""},
+      {"tls-ca", "FILE", OptionKind::kText, "",
+       "CAs that must have signed the server's certificate (PEM). Those of the system unless told.",
+       ""},
+      {"tls-client-cert", "FILE", OptionKind::kText, "",
+       "Certificate to show to the server (PEM), for one with --tls-client-ca.", ""},
+      {"tls-client-key", "FILE", OptionKind::kText, "",
+       "Private key of --tls-client-cert (PEM, without a passphrase).", ""},
+  };
+}
+
 std::vector<OptionSpec> CommonOptions() {
   return {
       {"partitions", "N", OptionKind::kNumber, "4",
@@ -168,6 +187,7 @@ std::vector<OptionSpec> AllOptions(const GetEnv& env) {
   Append(ServeOptions(env), specs);
   Append(ApiOptions(), specs);
   Append(DevOptions(), specs);
+  Append(ClientOptions(), specs);
   Append(CommonOptions(), specs);
   return specs;
 }

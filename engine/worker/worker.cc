@@ -488,15 +488,15 @@ StoreUpdate Worker::UpdateOf(size_t i, Batch* batch) {
 void Worker::TellCommitted(const Batch& batch, const std::vector<StoreUpdate>& updates) {
   for (size_t i = 0; i < updates.size(); ++i) {
     const DomainPartition& partition = updates[i].partition;
-    const bool was_claimed = std::exchange(partitions_.at(partition).claimed, true);
-    if (!was_claimed && environment_.listener != nullptr)
-      environment_.listener->OnServing(partition);
-    if (!was_claimed) {
-      absl::MutexLock lock(&mutex_);
-      restoring_.erase(partition);
+    const bool is_claimed_now = !std::exchange(partitions_.at(partition).claimed, true);
+    if (environment_.listener != nullptr) {
+      if (is_claimed_now) environment_.listener->OnServing(partition);
+      environment_.listener->OnCommitted(
+          {partition, batch.effects[i].results, updates[i].snapshots});
     }
-    if (environment_.listener == nullptr) continue;
-    environment_.listener->OnCommitted({partition, batch.effects[i].results, updates[i].snapshots});
+    if (!is_claimed_now) continue;
+    absl::MutexLock lock(&mutex_);
+    restoring_.erase(partition);
   }
 }
 

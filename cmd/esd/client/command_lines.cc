@@ -1,0 +1,225 @@
+#include "cmd/esd/client/command_lines.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <absl/strings/str_join.h>
+#include <absl/time/clock.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "cmd/esd/client/command_input.h"
+#include "cmd/esd/client/command_result.h"
+
+namespace esd::cmd {
+namespace {
+
+// A command has at most 1 MiB, and JSON may need six bytes for one.
+constexpr size_t kMaxLineBytes = 7 << 20;
+// The server takes calls of up to 16 MiB.
+constexpr size_t kMaxBatchBytes = 8 << 20;
+constexpr char kBrokenLine[] = "BROKEN_LINE";
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(200);
+
+struct Line {
+  int64_t number = 0;
+  CommandResult result;
+};
+
+CallError BrokenLine(const std::string& what) {
+  CallError error;
+  error.code = absl::StatusCode::kInvalidArgument;
+  error.reason = kBrokenLine;
+  error.domain = "esd";
+  error.message = what;
+  return error;
+}
+
+// One run over stdin.
+class LineSender {
+ public:
+  LineSender(const Session& session, const SendLinesOptions& options)
+      : session_(session),
+        options_(options),
+        reader_(session.process().in, kMaxLineBytes),
+        sender_(session.client()),
+        table_(session.MakeTable({"LINE", "RESULT", "VERSION", "WHAT"})) {}
+
+  int Run();
+
+ private:
+  // Reads the lines of the next batch: what is there, at least one. A broken line is its last.
+  void ReadBatch();
+  void SendBatch();
+  void Report();
+  std::vector<Cell> RowOf(const Line& line) const;
+  void ShowProgress(bool last);
+  std::string Sum() const;
+  // From where on nothing was sent.
+  int64_t FirstUnsent() const;
+  int End();
+
+  const Session& session_;
+  const SendLinesOptions& options_;
+  LineReader reader_;
+  BatchSender sender_;
+  Table table_;
+  const absl::Time begin_ = absl::Now();
+  absl::Time progress_shown_ = absl::InfinitePast();
+
+  std::vector<Line> lines_;                              // of this batch
+  std::vector<esd::v1::SubmitCommandRequest> commands_;  // of its lines but a broken last one
+  LineReader::Result read_ = LineReader::Result::kLine;
+  int read_errno_ = 0;
+
+  std::array<int64_t, 4> counts_{};  // by ResultKind
+  int64_t first_failed_ = 0;         // line; 0: none
+};
+
+void LineSender::ReadBatch() {
+  lines_.clear();
+  commands_.clear();
+  size_t bytes = 0;
+  while (lines_.size() < options_.batch_size && bytes < kMaxBatchBytes) {
+    InputLine input;
+    read_ = reader_.Next(lines_.empty(), &input);
+    read_errno_ = errno;
+    if (read_ != LineReader::Result::kLine) return;
+    bytes += input.text.size();
+    lines_.push_back({input.number, {}});
+    auto command = input.too_long ? absl::InvalidArgumentError(absl::StrCat(
+                                        "the line has more than ", kMaxLineBytes, " bytes"))
+                                  : ParseCommand(input.text, session_.domain(), options_.type);
+    if (!command.ok()) {
+      lines_.back().result.error = BrokenLine(std::string(command.status().message()));
+      return;
+    }
+    commands_.push_back(*std::move(command));
+  }
+}
+
+void LineSender::SendBatch() {
+  if (commands_.empty()) return;
+  std::vector<CommandResult> results = sender_.Send(commands_);
+  for (size_t i = 0; i < results.size(); ++i) lines_[i].result = std::move(results[i]);
+}
+
+std::vector<Cell> LineSender::RowOf(const Line& line) const {
+  const ResultKind kind = KindOf(line.result);
+  Cell name(NameOf(kind), kind == ResultKind::kAccepted ? Style::kGood : Style::kBad);
+  if (line.result.error) {
+    return {absl::StrCat(line.number), std::move(name), "",
+            session_.client().Describe(*line.result.error)};
+  }
+  const esd::v1::Outcome& outcome = line.result.response.outcome();
+  const auto type = [](std::string* out, const esd::v1::Event& event) {
+    out->append(event.type());
+  };
+  std::string what = outcome.events().empty()
+                         ? "nothing changed"
+                         : absl::StrCat(absl::StrJoin(outcome.events(), ", ", type), " of ",
+                                        outcome.events(0).aggregate_key());
+  if (line.result.response.replayed()) absl::StrAppend(&what, " (sent before)");
+  return {absl::StrCat(line.number), std::move(name),
+          outcome.has_version() ? absl::StrCat(outcome.version()) : "-", std::move(what)};
+}
+
+void LineSender::Report() {
+  for (const Line& line : lines_) {
+    ++counts_[static_cast<size_t>(KindOf(line.result))];
+    if (line.result.error && first_failed_ == 0) first_failed_ = line.number;
+    if (session_.json()) {
+      session_.Line(absl::StrCat("{\"line\":", line.number, ",", ResultMembers(line.result), "}"));
+    } else {
+      table_.Add(RowOf(line));
+    }
+  }
+  table_.Flush();
+}
+
+std::string LineSender::Sum() const {
+  int64_t total = 0;
+  std::string sum;
+  for (const ResultKind kind :
+       {ResultKind::kAccepted, ResultKind::kRejected, ResultKind::kFailed, ResultKind::kUnknown}) {
+    const int64_t count = counts_[static_cast<size_t>(kind)];
+    total += count;
+    if (count > 0 || kind == ResultKind::kAccepted)
+      absl::StrAppend(&sum, sum.empty() ? ": " : ", ", count, " ", NameOf(kind));
+  }
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - begin_);
+  return absl::StrFormat("%d commands%s; %.1f s, %.0f/s", total, sum, seconds,
+                         seconds > 0 ? static_cast<double>(total) / seconds : 0.0);
+}
+
+// On a terminal that doesn't scroll with results.
+void LineSender::ShowProgress(bool last) {
+  const Terminals& terminals = session_.process().terminals;
+  if (!terminals.err || terminals.out) return;
+  if (!last && absl::Now() - progress_shown_ < kProgressInterval) return;
+  progress_shown_ = absl::Now();
+  session_.process().err << "\r\x1b[K" << (last ? "" : Sum()) << std::flush;
+}
+
+int64_t LineSender::FirstUnsent() const {
+  int64_t first = lines_.back().number + 1;
+  for (auto line = lines_.rbegin(); line != lines_.rend(); ++line) {
+    if (line->result.error && line->result.error->reason == kBrokenLine) continue;
+    if (!line->result.error || !line->result.error->Refused()) break;
+    first = line->number;
+  }
+  return first;
+}
+
+int LineSender::End() {
+  ShowProgress(true);
+  session_.Note(Sum());
+  if (read_ == LineReader::Result::kFailed)
+    return session_.Fail(absl::StrCat("can't read stdin: ", std::strerror(read_errno_)));
+  if (first_failed_ == 0) return kExitOk;
+  const int64_t next = lines_.empty() ? 0 : FirstUnsent();
+  if (read_ == LineReader::Result::kEnd && (lines_.empty() || next > lines_.back().number))
+    return session_.Fail(absl::StrCat("the first line that failed is line ", first_failed_));
+  if (next <= first_failed_) {
+    return session_.Fail(absl::StrCat("stopped: line ", next,
+                                      " and those behind it were not sent; go on with: tail -n +",
+                                      next, " FILE | esd command send -"));
+  }
+  return session_.Fail(absl::StrCat(
+      "stopped: line ", first_failed_, " failed, what is before line ", next,
+      " was sent with it; go on with: tail -n +", next,
+      " FILE | esd command send - (--keep-going doesn't stop, --batch-size 1 stops at the line)"));
+}
+
+int LineSender::Run() {
+  while (true) {
+    ReadBatch();
+    if (!lines_.empty()) {
+      SendBatch();
+      Report();
+      // Without a server there is nothing to go on with.
+      if (first_failed_ != 0 && (!options_.keep_going || sender_.unreachable())) {
+        // So that a failure in the last batch of all isn't called a stop.
+        InputLine next;
+        if (read_ == LineReader::Result::kNotYet || read_ == LineReader::Result::kLine)
+          read_ = reader_.Next(false, &next);
+        return End();
+      }
+    }
+    if (read_ == LineReader::Result::kEnd || read_ == LineReader::Result::kFailed) return End();
+    ShowProgress(false);
+    session_.process().out.flush();
+  }
+}
+
+}  // namespace
+
+int SendLines(const Session& session, const SendLinesOptions& options) {
+  return LineSender(session, options).Run();
+}
+
+}  // namespace esd::cmd

@@ -1,0 +1,103 @@
+#include "cmd/esd/client/stream_guard.h"
+
+#include <absl/time/clock.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+namespace esd::cmd {
+namespace {
+
+constexpr int kLookEveryMs = 100;
+
+// For the signal handler.
+std::atomic<int> signal_fd = -1;
+
+void OnSignal(int) {
+  const int saved_errno = errno;
+  const char byte = 0;
+  // When the pipe is full, the watcher has enough to wake up for.
+  [[maybe_unused]] const ssize_t written = write(signal_fd.load(), &byte, 1);
+  errno = saved_errno;
+}
+
+void Handle(int number, void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(number, &action, nullptr);
+}
+
+}  // namespace
+
+StreamGuard::StreamGuard() {
+  // Without a pipe there are no signals to hear of: the process then ends as others do.
+  if (pipe2(signal_pipe_, O_CLOEXEC | O_NONBLOCK) != 0) {
+    signal_pipe_[0] = signal_pipe_[1] = -1;
+  } else {
+    signal_fd = signal_pipe_[1];
+    Handle(SIGINT, OnSignal);
+    Handle(SIGTERM, OnSignal);
+  }
+  Handle(SIGPIPE, SIG_IGN);
+  thread_ = std::thread([this] { Watch(); });
+}
+
+StreamGuard::~StreamGuard() {
+  stopping_ = true;
+  thread_.join();
+  for (const int number : {SIGINT, SIGTERM, SIGPIPE}) Handle(number, SIG_DFL);
+  signal_fd = -1;
+  for (const int fd : signal_pipe_) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void StreamGuard::Guard(grpc::ClientContext* context, absl::Time deadline) {
+  const std::lock_guard lock(mutex_);
+  context_ = context;
+  deadline_ = deadline;
+  if (ended_) context->TryCancel();
+}
+
+void StreamGuard::Extend(absl::Time deadline) {
+  const std::lock_guard lock(mutex_);
+  deadline_ = deadline;
+}
+
+void StreamGuard::Release() {
+  const std::lock_guard lock(mutex_);
+  context_ = nullptr;
+}
+
+void StreamGuard::Pause(absl::Duration duration) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, absl::ToChronoMilliseconds(duration), [this] { return ended_.load(); });
+}
+
+void StreamGuard::Watch() {
+  while (!stopping_) {
+    // A pipe says POLLERR when nobody reads it any more, without being asked.
+    pollfd fds[] = {{signal_pipe_[0], POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+    if (ended_) fds[1].fd = -1;
+    poll(fds, 2, kLookEveryMs);
+    const bool gone = (fds[1].revents & POLLERR) != 0;
+    if (gone) reader_gone_ = true;
+    char byte = 0;
+    const bool signalled = read(signal_pipe_[0], &byte, 1) > 0;
+    const std::lock_guard lock(mutex_);
+    if (gone || signalled) {
+      ended_ = true;
+      changed_.notify_all();
+    }
+    if (context_ != nullptr && (ended_ || absl::Now() >= deadline_)) context_->TryCancel();
+  }
+}
+
+}  // namespace esd::cmd
