@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
@@ -111,6 +112,9 @@ SnapshotVerification::Error SnapshotVerification::Verify() {
       !api_->backend.log->membership().HoldsLease()) {
     return PartitionMoving(ToString(partition_));
   }
+  spdlog::info("{}: {} events of {} aggregates verified, {} snapshots differ, {} were put right",
+               ToString(partition_), response_->event_count(), response_->aggregate_count(),
+               response_->differing_aggregate_count(), response_->repaired_aggregate_count());
   return std::nullopt;
 }
 
@@ -183,8 +187,9 @@ SnapshotVerification::Error SnapshotVerification::FoldEvents(Offset end,
     return MakeError(
         absl::StatusCode::kFailedPrecondition, "EVENTS_INCONSISTENT",
         absl::StrCat("the event topic, partition ", ToString(partition_), ", ", folded.message(),
-                     ": esd writes no such event, so what the events come to can't "
-                     "be told"));
+                     ": another program wrote to it, so what the events come to can't "
+                     "be told; take its access away, and bring the topic back from a "
+                     "backup"));
   }
   if (!read.ok()) return FromScan(read, Topic::kEvent);
   return std::nullopt;
@@ -257,6 +262,7 @@ absl::StatusOr<RepairResult> SnapshotVerification::AskWorker(std::vector<Snapsho
 }
 
 google::rpc::Status SnapshotVerification::FromScan(const absl::Status& status, Topic topic) {
+  if (stopped()) return Cancelled();
   if (absl::IsOutOfRange(status) && topic == Topic::kEvent)
     return EventsMissing(std::string(status.message()));
   if (absl::IsOutOfRange(status))
