@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 import grpc_client
 import wire
 from commands import Command, Load, register, rename
-from engine_process import STOP_TIMEOUT_S
+from engine_process import STOP_TIMEOUT_S, Esd
 from grpc_client import CallError, all_pages, check_refusal, key, refused, until_answered
 from reference_model import home_partition
 from waiting import wait_until
@@ -428,3 +428,25 @@ def test_any_instance_has_a_partition_verified_by_its_owner(domain, connect):
     assert answers[0] == answers[1]
     assert sum(answer.aggregate_count for answer in answers[0]) == len(users)
     assert not any(answer.differing_aggregate_count for answer in answers[0])
+
+
+# --- without a broker
+
+
+def test_the_embedded_log_is_read_likewise(tmp_path, connect):
+    engine = Esd(["--log", "embedded"], tmp_path / "data", tmp_path / "esd.log")
+    try:
+        client = connect(engine.start_ready()).wait_serving()
+        commands = [grpc_client.register(f"user{number}@example.org") for number in range(100)]
+        client.BatchSubmitCommands(commands=commands)
+        answers = [verify(client, partition, repair=True) for partition in range(PARTITIONS)]
+        assert sum(answer.aggregate_count for answer in answers) == 100
+        assert not any(answer.differing_aggregate_count for answer in answers)
+        assert listed(client) == []
+        refused(
+            "NOT_FOUND",
+            "DEAD_LETTER_NOT_FOUND",
+            lambda: client.ReplayDeadLetter(domain="security", partition=0, offset=0),
+        )
+    finally:
+        engine.kill()

@@ -89,7 +89,9 @@ TEST(DeadLettersTest, NobodyWaitsForACommandThatIsReplayed) {
 
 TEST(DeadLettersTest, ACommandGoesToItsKeysPartitionOrBackToItsOwn) {
   InputRecord record = Letter({});
-  EXPECT_EQ(CommandOf(record, kHere, kPartitions).partition, PartitionForKey("key", kPartitions));
+  const PartitionId home = PartitionForKey("key", kPartitions);
+  const PartitionId elsewhere{(home.value() + 1) % kPartitions};
+  EXPECT_EQ(CommandOf(record, elsewhere, kPartitions).partition, home);
   record.key.reset();
   EXPECT_EQ(CommandOf(record, kHere, kPartitions).partition, PartitionId{3});
   EXPECT_EQ(CommandOf(record, kHere, /*partition_count=*/2).partition, kHere);

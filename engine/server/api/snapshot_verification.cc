@@ -17,6 +17,7 @@ namespace {
 constexpr int kDefaultDifferences = 100;
 constexpr int kMaxDifferences = 1'000;
 constexpr absl::Duration kLongestRun = absl::Hours(1);
+constexpr absl::Duration kStopTime = absl::Milliseconds(100);  // until a stop is noticed
 constexpr absl::Duration kRunningRetry = absl::Seconds(5);
 constexpr size_t kSnapshotsPerRead = 500;
 // One transaction's: commands wait for it.
@@ -68,7 +69,7 @@ void SnapshotVerification::Start(const grpc::CallbackServerContext& context) {
   if (api_->draining()) Stop(Draining());
   const bool has_deadline = context.deadline() != std::chrono::system_clock::time_point::max();
   const absl::Time longest = absl::Now() + kLongestRun;
-  timer_ = api_->timer.At(has_deadline ? std::min(AnswerBy(context), longest) : longest,
+  timer_ = api_->timer.At(has_deadline ? std::min(AnswerBy(context) - kStopTime, longest) : longest,
                           [stop] { stop(OutOfTime()); });
   call_->SetOnCancel([stop] { stop(Cancelled()); });
   api_->verifications.Run([self = shared_from_this()] { self->Run(); });

@@ -9,7 +9,7 @@ namespace esd::api {
 namespace {
 
 // How late a deadline or a stop may be noticed.
-constexpr absl::Duration kPollWait = absl::Milliseconds(50);
+constexpr absl::Duration kPollWait = absl::Milliseconds(20);
 constexpr absl::Duration kStallTimeout = absl::Seconds(10);
 constexpr PollLimits kLimits = {.max_records = 10'000, .max_bytes = size_t{4} << 20};
 
