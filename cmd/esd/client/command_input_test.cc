@@ -18,7 +18,6 @@ using Result = LineReader::Result;
 
 class LineReaderTest : public testing::Test {
  protected:
-  LineReaderTest() { EXPECT_EQ(pipe(pipe_.data()), 0); }
   ~LineReaderTest() override {
     Close();
     close(pipe_[0]);
@@ -41,7 +40,13 @@ class LineReaderTest : public testing::Test {
     return lines;
   }
 
-  std::array<int, 2> pipe_ = {-1, -1};
+  static std::array<int, 2> MakePipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(pipe(ends.data()), 0);
+    return ends;
+  }
+
+  std::array<int, 2> pipe_ = MakePipe();
   LineReader reader_{pipe_[0], 10};
 };
 
