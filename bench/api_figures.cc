@@ -49,6 +49,15 @@ void AddCpu(const Prefix& prefix, const CpuUse& cpu, double count, bool with_bro
              cpu.own_s / count * 1e6, 2);
 }
 
+void AddEmbedded(const Prefix& prefix, const Measured& measured, int per_call, Run* run) {
+  const double commands = static_cast<double>(measured.load.calls) * per_call;
+  run->Add(prefix.id + "commands_per_s", prefix.label + "commands/s",
+           measured.load.CallsPerSecond() * per_call, 0);
+  AddTimes(prefix, measured.load.times_ms, /*compared=*/true, run);
+  AddCpu(prefix, measured.cpu, commands, /*with_broker=*/false, run);
+  AddOtherCores(prefix.id, prefix.label, measured.cpu, run);
+}
+
 }  // namespace
 
 void AddReads(int in_flight, const Measured& measured, Run* run) {
@@ -86,6 +95,18 @@ void AddSubmits(int in_flight, const Measured& measured, double commands_per_tra
            commands_per_transaction, 1);
   AddCpu(prefix, measured.cpu, static_cast<double>(measured.load.calls), /*with_broker=*/true, run);
   AddOtherCores(prefix.id, prefix.label, measured.cpu, run);
+}
+
+void AddEmbeddedSubmits(int in_flight, const Measured& measured, int per_call, Run* run) {
+  AddEmbedded(OfSubmits(in_flight), measured, per_call, run);
+}
+
+void AddEmbeddedBatches(int batch_size, int in_flight, const Measured& measured, int per_call,
+                        Run* run) {
+  const Prefix batches = OfBatches(batch_size);
+  AddEmbedded(
+      {batches.id, absl::StrCat("batches of ", batch_size, ", ", in_flight, " in flight: ")},
+      measured, per_call, run);
 }
 
 }  // namespace esd::bench

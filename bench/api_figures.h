@@ -39,6 +39,10 @@ void AddBatches(int batch_size, const ThroughputFigures& figures, Run* run);
 void AddBatchTimes(int batch_size, const std::vector<double>& times_ms, Run* run);
 // Of SubmitCommand, or of what stands next to it.
 void AddSubmits(int in_flight, const Measured& measured, double commands_per_transaction, Run* run);
+// Without a broker. A call, or a batch of what stands next to it, has `per_call` commands.
+void AddEmbeddedSubmits(int in_flight, const Measured& measured, int per_call, Run* run);
+void AddEmbeddedBatches(int batch_size, int in_flight, const Measured& measured, int per_call,
+                        Run* run);
 
 }  // namespace esd::bench
 

@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <string>
+#include <utility>
 
 #include "bench/workload.h"
 #include "esd/v1/command_service.grpc.pb.h"
@@ -49,11 +50,12 @@ void FillRead(int64_t user, esd::v1::GetSnapshotRequest* request) {
 // The numbers below that of the users stand for one each, in UserOf as well.
 int64_t RandomUser(int64_t number, int64_t users) { return UserOf(users + number, users); }
 
-void FillRename(int64_t number, int64_t users, esd::v1::SubmitCommandRequest* request) {
+void FillCommand(int64_t number, int64_t users, esd::v1::SubmitCommandRequest* request) {
+  ApiCommand command = MakeApiCommand(number, users);
   request->set_domain(kDomain);
   request->set_aggregate_key(KeyOf(UserOf(number, users)));
-  request->set_command_type(kRenameType.data(), kRenameType.size());
-  request->mutable_payload()->set_json(MakeRename(number, users));
+  request->set_command_type(std::move(command.type));
+  request->mutable_payload()->set_json(std::move(command.json));
 }
 
 absl::Status Wrong(const std::string& what, const google::protobuf::Message& answer) {
@@ -173,7 +175,7 @@ CallSlots Submits(const Channels& channels, int in_flight, ExpectedUsers* expect
                         auto* queue) { return stub->AsyncSubmitCommand(context, request, queue); },
         .fill =
             [expected](int64_t number, esd::v1::SubmitCommandRequest* request) {
-              FillRename(number, expected->size(), request);
+              FillCommand(number, expected->size(), request);
             },
         .check =
             [expected](int64_t number, const esd::v1::SubmitCommandResponse& response) {
@@ -198,7 +200,7 @@ CallSlots BatchSubmits(const Channels& channels, int in_flight, int64_t first_co
               while (request->commands_size() < batch_size) request->add_commands();
               const int64_t first = first_command + number * batch_size;
               for (int i = 0; i < batch_size; ++i)
-                FillRename(first + i, expected->size(), request->mutable_commands(i));
+                FillCommand(first + i, expected->size(), request->mutable_commands(i));
             },
         .check =
             [=](int64_t number, const esd::v1::BatchSubmitCommandsResponse& response) {

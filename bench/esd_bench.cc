@@ -12,6 +12,7 @@
 #include "bench/api_scenario.h"
 #include "bench/bare_loop.h"
 #include "bench/contenders.h"
+#include "bench/embedded_scenario.h"
 #include "bench/null_server.h"
 #include "bench/report.h"
 #include "bench/scenario.h"
@@ -23,12 +24,13 @@ namespace {
 constexpr int kExitOk = 0, kExitFailed = 1, kExitUsage = 2;
 constexpr int64_t kSmokeCommands = 20'000;
 constexpr int64_t kWarmUpCommands = 100'000;
-
 constexpr int64_t kSmokeBatches = 50;
+constexpr int64_t kSmokeAggregates = 2'000;
 
 struct Flags {
   ScenarioOptions scenario;
   ApiScenarioOptions api;
+  EmbeddedScenarioOptions embedded;
   std::vector<int> rates = {200, 1'000};
   double seconds = 20, warm_up_seconds = 3, timeout_seconds = 180;
   double call_seconds = 10, call_warm_up_seconds = 1;
@@ -38,29 +40,34 @@ struct Flags {
   std::string output = "text";
   bool smoke = false;
   // What is measured.
-  bool kafka = false, grpc = false;
+  bool kafka = false, grpc = false, embedded_log = false;
   // Of the processes that a run starts: the bare loop and the null server.
   KafkaTarget bare_target;
   std::string http_listen;
   std::string grpc_listen, response_path;
 };
 
-void AddCommonOptions(CLI::App* app, Flags* flags) {
+// Of what works on a broker.
+void AddBrokerOptions(CLI::App* app, Flags* flags) {
   ScenarioOptions& scenario = flags->scenario;
   app->add_option("--bootstrap-servers", scenario.bootstrap_servers, "The broker.")->required();
-  app->add_option("--esd", scenario.esd,
-                  "The engine's binary; the one beside this one unless told.");
   app->add_option("--broker-pid", scenario.broker_pid, "Process of the broker, for its CPU time.");
-  app->add_option("--work-dir", scenario.work_dir,
-                  "Folder for stores and logs; a temporary one unless told.");
   app->add_option("--commands", scenario.commands, "Commands that are preloaded.")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app->add_option("--users", scenario.users, "Users that they are for.")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
   app->add_option("--partitions", scenario.partitions, "Partitions of each topic.")
       ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+}
+
+void AddCommonOptions(CLI::App* app, Flags* flags) {
+  ScenarioOptions& scenario = flags->scenario;
+  app->add_option("--esd", scenario.esd,
+                  "The engine's binary; the one beside this one unless told.");
+  app->add_option("--work-dir", scenario.work_dir,
+                  "Folder for stores and logs; a temporary one unless told.");
+  app->add_option("--users", scenario.users, "Users that they are for.")
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   app->add_option("--timeout", flags->timeout_seconds, "Seconds after which a step is given up.")
       ->check(CLI::Range(1.0, 3'600.0))
@@ -95,16 +102,14 @@ void AddKafkaOptions(CLI::App* app, Flags* flags) {
       ->check(CLI::IsMember({"engine", "bare"}));
 }
 
-void AddGrpcOptions(CLI::App* app, Flags* flags) {
+// Of what makes calls.
+void AddCallOptions(CLI::App* app, Flags* flags) {
   ApiScenarioOptions& api = flags->api;
   app->add_option("--connections", api.connections, "Connections of the client.")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
-  app->add_option("--reads-in-flight", api.reads_in_flight,
-                  "Calls of GetSnapshot at a time; several are measured in turn.")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  app->add_option("--submits-in-flight", api.submits_in_flight, "The same for SubmitCommand.")
+  app->add_option("--submits-in-flight", api.submits_in_flight,
+                  "Calls of SubmitCommand at a time; several are measured in turn.")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   app->add_option("--call-seconds", flags->call_seconds,
@@ -114,6 +119,21 @@ void AddGrpcOptions(CLI::App* app, Flags* flags) {
   app->add_option("--call-warm-up-seconds", flags->call_warm_up_seconds,
                   "Time before it that does not count.")
       ->check(CLI::Range(0.1, 3'600.0))
+      ->capture_default_str();
+}
+
+void AddEmbeddedOptions(CLI::App* app, Flags* flags) {
+  app->add_option("--aggregates", flags->embedded.aggregates,
+                  "Aggregates that a restart of esd dev finds.")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+void AddGrpcOptions(CLI::App* app, Flags* flags) {
+  ApiScenarioOptions& api = flags->api;
+  app->add_option("--reads-in-flight", api.reads_in_flight,
+                  "Calls of GetSnapshot at a time; several are measured in turn.")
+      ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   app->add_option("--batches", api.batches, "Calls of BatchSubmitCommands.")
       ->check(CLI::Range(1, 10'000'000))
@@ -153,7 +173,8 @@ absl::Status Named(const std::string& name, const absl::Status& status) {
 
 absl::StatusOr<std::vector<Run>> RunAll(const Flags& flags) {
   const std::vector<Contender> contenders = ContendersOf(flags);
-  if (!flags.smoke) {
+  const bool broker = flags.kafka || flags.grpc;
+  if (broker && !flags.smoke) {
     if (absl::Status status = WarmUpBroker(flags.scenario, contenders.back()); !status.ok())
       return status;
   }
@@ -166,18 +187,25 @@ absl::StatusOr<std::vector<Run>> RunAll(const Flags& flags) {
       if (!run.ok()) return Named(contender.name, run.status());
       runs.push_back(*std::move(run));
     }
-    if (!flags.grpc) continue;
-    SayRun("gRPC", i, flags);
-    auto more = RunApiScenario(flags.api, Engine(flags.scenario.esd, flags.engine_workers));
-    if (!more.ok()) return Named("gRPC", more.status());
-    std::move(more->begin(), more->end(), std::back_inserter(runs));
+    if (flags.grpc) {
+      SayRun("gRPC", i, flags);
+      auto more = RunApiScenario(flags.api, Engine(flags.scenario.esd, flags.engine_workers));
+      if (!more.ok()) return Named("gRPC", more.status());
+      std::move(more->begin(), more->end(), std::back_inserter(runs));
+    }
+    if (flags.embedded_log) {
+      SayRun("embedded log", i, flags);
+      auto more = RunEmbeddedScenario(flags.embedded);
+      if (!more.ok()) return Named("embedded log", more.status());
+      std::move(more->begin(), more->end(), std::back_inserter(runs));
+    }
   }
   return runs;
 }
 
 Setup SetupOf(const Flags& flags) {
   const ScenarioOptions& scenario = flags.scenario;
-  Setup setup = {{"cores, shared with the broker", absl::StrCat(sysconf(_SC_NPROCESSORS_ONLN))},
+  Setup setup = {{"cores, shared by all", absl::StrCat(sysconf(_SC_NPROCESSORS_ONLN))},
                  {"users", absl::StrCat(scenario.users)},
                  {"partitions", absl::StrCat(scenario.partitions)},
                  {"workers of the engine",
@@ -187,12 +215,13 @@ Setup SetupOf(const Flags& flags) {
     setup.push_back({"preloaded commands", absl::StrCat(scenario.commands)});
   if (!scenario.rates.empty())
     setup.push_back({"seconds at each rate", absl::StrCat(flags.seconds)});
-  if (flags.grpc) {
+  if (flags.grpc || flags.embedded_log) {
     const ApiScenarioOptions& api = flags.api;
     setup.push_back({"connections", absl::StrCat(api.connections)});
     setup.push_back({"seconds of calls", absl::StrCat(flags.call_seconds)});
-    setup.push_back({"batches", absl::StrCat(api.batches, ", ", api.batches_in_flight,
-                                             " in flight, ", api.batch_size, " commands each")});
+    if (flags.grpc)
+      setup.push_back({"batches", absl::StrCat(api.batches, ", ", api.batches_in_flight,
+                                               " in flight, ", api.batch_size, " commands each")});
   }
   return setup;
 }
@@ -205,7 +234,7 @@ int Measure(Flags flags) {
       std::fprintf(stderr, "esd_bench: can't make a folder like %s\n", made_dir.c_str());
       return kExitFailed;
     }
-    flags.scenario.work_dir = made_dir;
+    flags.scenario.work_dir = flags.api.work_dir = flags.embedded.work_dir = made_dir;
   }
   const auto runs = RunAll(flags);
   if (!made_dir.empty()) std::filesystem::remove_all(made_dir);
@@ -220,7 +249,27 @@ int Measure(Flags flags) {
   return kExitOk;
 }
 
-void Complete(bool throughput, bool latency, bool grpc, Flags* flags) {
+void CompleteEmbedded(const ApiScenarioOptions& api, Flags* flags) {
+  EmbeddedScenarioOptions& embedded = flags->embedded;
+  embedded.esd = api.esd;
+  embedded.work_dir = api.work_dir;
+  embedded.workers = flags->engine_workers;
+  embedded.users = api.users;
+  embedded.connections = api.connections;
+  embedded.submits_in_flight = api.submits_in_flight;
+  embedded.call_time = api.call_time;
+  embedded.call_warm_up_time = api.call_warm_up_time;
+  embedded.timeout = api.timeout;
+  if (!flags->smoke) return;
+  embedded.starts = 1;
+  embedded.aggregates = kSmokeAggregates;
+}
+
+struct Wanted {
+  bool throughput = false, latency = false, grpc = false, embedded = false;
+};
+
+void Complete(const Wanted& wanted, Flags* flags) {
   ScenarioOptions& scenario = flags->scenario;
   if (flags->smoke) {
     scenario.commands = kSmokeCommands;
@@ -234,10 +283,11 @@ void Complete(bool throughput, bool latency, bool grpc, Flags* flags) {
   }
   scenario.commands = std::max(scenario.commands, scenario.users);
   if (scenario.esd.empty()) scenario.esd = OwnPath().substr(0, OwnPath().rfind('/')) + "/esd";
-  flags->kafka = throughput || latency;
-  flags->grpc = grpc && flags->only.empty();
-  scenario.measure_throughput = throughput;
-  if (latency) scenario.rates = flags->rates;
+  flags->kafka = wanted.throughput || wanted.latency;
+  flags->grpc = wanted.grpc && flags->only.empty();
+  flags->embedded_log = wanted.embedded && flags->only.empty();
+  scenario.measure_throughput = wanted.throughput;
+  if (wanted.latency) scenario.rates = flags->rates;
   scenario.rate_time = absl::Seconds(flags->seconds);
   scenario.warm_up_time = absl::Seconds(flags->warm_up_seconds);
   scenario.timeout = absl::Seconds(flags->timeout_seconds);
@@ -246,6 +296,7 @@ void Complete(bool throughput, bool latency, bool grpc, Flags* flags) {
   api.esd_bench = OwnPath();
   api.call_time = absl::Seconds(flags->call_seconds);
   api.call_warm_up_time = absl::Seconds(flags->call_warm_up_seconds);
+  CompleteEmbedded(api, flags);
 }
 
 int ExitCodeOf(const std::string& name, const absl::Status& status) {
@@ -279,18 +330,24 @@ int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app(
       "Measures esd serve and, in the same run, what does the least that it can be compared with: "
-      "a bare loop on Kafka, a gRPC server that only answers.");
+      "a bare loop on Kafka, a gRPC server that only answers, RocksDB alone.");
   app.require_subcommand(1);
-  CLI::App* all = app.add_subcommand("all", "Throughput, latency and gRPC.");
+  CLI::App* all = app.add_subcommand("all", "All of what follows.");
   CLI::App* throughput =
       app.add_subcommand("throughput", "Commands per second through a preloaded topic.");
   CLI::App* latency = app.add_subcommand(
       "latency", "Time from sending a command to its visible event, at fixed rates.");
   CLI::App* grpc = app.add_subcommand(
       "grpc", "Calls per second and their times: GetSnapshot, BatchSubmitCommands, SubmitCommand.");
-  for (CLI::App* measuring : {all, throughput, latency, grpc}) AddCommonOptions(measuring, &flags);
+  CLI::App* embedded = app.add_subcommand(
+      "embedded", "Without a broker: commands per second next to bare RocksDB, starts, restarts.");
+  for (CLI::App* measuring : {all, throughput, latency, grpc, embedded})
+    AddCommonOptions(measuring, &flags);
+  for (CLI::App* measuring : {all, throughput, latency, grpc}) AddBrokerOptions(measuring, &flags);
   for (CLI::App* measuring : {all, throughput, latency}) AddKafkaOptions(measuring, &flags);
+  for (CLI::App* measuring : {all, grpc, embedded}) AddCallOptions(measuring, &flags);
   for (CLI::App* measuring : {all, grpc}) AddGrpcOptions(measuring, &flags);
+  for (CLI::App* measuring : {all, embedded}) AddEmbeddedOptions(measuring, &flags);
   CLI::App* bare = AddBareLoop(&app, &flags);
   CLI::App* null = AddNullServer(&app, &flags);
   try {
@@ -304,7 +361,7 @@ int Main(int argc, char** argv) {
   if (null->parsed())
     return ExitCodeOf("null server", RunNullServer(flags.grpc_listen, flags.response_path));
   const auto wanted = [all](const CLI::App* app_of) { return all->parsed() || app_of->parsed(); };
-  Complete(wanted(throughput), wanted(latency), wanted(grpc), &flags);
+  Complete({wanted(throughput), wanted(latency), wanted(grpc), wanted(embedded)}, &flags);
   return Measure(std::move(flags));
 }
 

@@ -3,7 +3,6 @@
 #include <absl/strings/str_cat.h>
 
 #include <charconv>
-#include <utility>
 
 namespace esd::bench {
 namespace {
@@ -35,19 +34,20 @@ std::string KeyOf(int64_t user) {
   return absl::StrCat("user-", absl::Dec(user, absl::kZeroPad6), "@example.org");
 }
 
-std::string MakeRename(int64_t number, int64_t users) {
-  return absl::StrCat(R"({"email":")", KeyOf(UserOf(number, users)), R"(","newName":")",
-                      NameOf(number), R"("})");
+ApiCommand MakeApiCommand(int64_t number, int64_t users) {
+  const std::string key = KeyOf(UserOf(number, users));
+  if (number < users) {
+    return {"RegisterUserCommand",
+            absl::StrCat(R"({"name":")", NameOf(number), R"(","email":")", key, R"("})")};
+  }
+  return {"ChangeUserNameCommand",
+          absl::StrCat(R"({"email":")", key, R"(","newName":")", NameOf(number), R"("})")};
 }
 
 BenchCommand MakeCommand(int64_t number, int64_t users) {
-  std::string key = KeyOf(UserOf(number, users));
-  std::string value = number < users
-                          ? absl::StrCat(R"({"type":"RegisterUserCommand","command":{"name":")",
-                                         NameOf(number), R"(","email":")", key, R"("}})")
-                          : absl::StrCat(R"({"type":"ChangeUserNameCommand","command":)",
-                                         MakeRename(number, users), "}");
-  return {std::move(key), std::move(value)};
+  const ApiCommand command = MakeApiCommand(number, users);
+  return {KeyOf(UserOf(number, users)),
+          absl::StrCat(R"({"type":")", command.type, R"(","command":)", command.json, "}")};
 }
 
 int64_t NumberIn(std::string_view value) {

@@ -20,8 +20,11 @@ struct BenchCommand {
 BenchCommand MakeCommand(int64_t number, int64_t users);
 
 // The same command for a client of the API, which gives its type apart.
-inline constexpr std::string_view kRenameType = "ChangeUserNameCommand";
-std::string MakeRename(int64_t number, int64_t users);
+struct ApiCommand {
+  std::string type;
+  std::string json;
+};
+ApiCommand MakeApiCommand(int64_t number, int64_t users);
 
 // The user that a command is for, and the key of a user.
 int64_t UserOf(int64_t number, int64_t users);

@@ -32,3 +32,13 @@ stop_child() {
   wait "$pid" 2>/dev/null || code=$?
   return "$code"
 }
+
+# build_esd LOG: the release build of the program. Its output, a wall of text, goes to LOG and is
+# wanted only when it fails.
+build_esd() {
+  say "building esd"
+  if ! { cmake --preset release && cmake --build build/release --target esd --parallel "$(nproc)"; } >"$1" 2>&1; then
+    show_log "$1"
+    die "esd does not build"
+  fi
+}

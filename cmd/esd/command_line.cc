@@ -86,6 +86,7 @@ void AddClientCommands(CLI::App& root, const Process& process, std::vector<Comma
 std::vector<Command> AddCommands(CLI::App& root, const Process& process) {
   std::vector<Command> commands;
   commands.push_back(AddServe(root, process));
+  commands.push_back(AddDev(root, process));
   commands.push_back(
       AddTopicsCreate(AddGroup(root, "topics", "Make the topics of domains."), process));
   commands.push_back(AddConfigShow(AddGroup(root, "config", "Look at the settings."), process));

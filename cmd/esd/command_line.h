@@ -34,8 +34,9 @@ struct Process {
   std::ostream& err;
   GetEnv env;
   std::vector<std::string> built_in_domains;
-  // Runs the engine; returns an exit code. Not called by any command but `serve`.
+  // Run the engine; return an exit code. Not called by any command but `serve` and `dev`.
   std::function<int(const ServeOptions&)> serve;
+  std::function<int(const DevOptions&)> dev;
   int in = 0;  // file descriptor of what is read
   Terminals terminals = {};
 };

@@ -30,6 +30,7 @@ class CommandLineTest : public testing::Test {
     out_.str("");
     err_.str("");
     served_.reset();
+    developed_.reset();
     return cmd::Run(args, {out_,
                            err_,
                            [this](const std::string& name) {
@@ -40,6 +41,10 @@ class CommandLineTest : public testing::Test {
                            {"security", "orders"},
                            [this](const ServeOptions& options) {
                              served_ = options;
+                             return serve_exit_code_;
+                           },
+                           [this](const DevOptions& options) {
+                             developed_ = options;
                              return serve_exit_code_;
                            }});
   }
@@ -66,6 +71,7 @@ class CommandLineTest : public testing::Test {
 
   std::map<std::string, std::string> env_ = {{"HOME", "/home/esd"}};
   std::optional<ServeOptions> served_;
+  std::optional<DevOptions> developed_;
   int serve_exit_code_ = 0;
 
  private:
@@ -477,8 +483,106 @@ TEST_F(CommandLineTest, CompletionKnowsEveryCommandAndFlag) {
                              HasSubstr("bootstrap-servers")))
         << shell;
   }
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_EQ(Esd({"completion", shell}), kExitOk) << err();
+    EXPECT_THAT(out(), AllOf(HasSubstr("esd command send"), HasSubstr("esd aggregate history"),
+                             HasSubstr("esd dead-letters replay"), HasSubstr("esd events tail"),
+                             HasSubstr("keep-going"), HasSubstr("text json")))
+        << shell;
+  }
   EXPECT_EQ(Esd({"completion", "tcsh"}), kExitUsage);
   EXPECT_EQ(Esd({"completion"}), kExitUsage);
+}
+
+// --- without a broker
+
+TEST_F(CommandLineTest, DevNeedsNoSetting) {
+  ASSERT_EQ(Esd({"dev"}), kExitOk) << err();
+  EXPECT_EQ(developed_->serve.engine.log, LogKind::kEmbedded);
+  EXPECT_EQ(developed_->serve.engine.data_dir, "");  // a temporary one
+  EXPECT_THAT(developed_->serve.domains, ElementsAre("security", "orders"));
+  EXPECT_EQ(developed_->serve.log_level, "warning");
+  EXPECT_FALSE(developed_->demo);
+}
+
+TEST_F(CommandLineTest, OptionsOfDevReachTheEngine) {
+  ASSERT_EQ(Esd({"dev", "--data-dir", "/data", "--demo", "--exit-after-demo", "--partitions", "7",
+                 "--grpc-listen", "127.0.0.1:0", "--domain", "security", "--history", "off"}),
+            kExitOk)
+      << err();
+  EXPECT_EQ(developed_->serve.engine.data_dir, "/data");
+  EXPECT_EQ(developed_->serve.engine.create_partitions, 7);
+  EXPECT_EQ(developed_->serve.engine.grpc_listen, "127.0.0.1:0");
+  EXPECT_THAT(developed_->serve.domains, ElementsAre("security"));
+  EXPECT_FALSE(developed_->serve.engine.history);
+  EXPECT_TRUE(developed_->demo);
+  EXPECT_TRUE(developed_->exit_after_demo);
+}
+
+TEST_F(CommandLineTest, WhatMakesNoSenseInDevIsAUsageError) {
+  EXPECT_EQ(Esd({"dev", "--exit-after-demo"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--exit-after-demo: needs --demo"));
+  EXPECT_EQ(Esd({"dev", "--demo", "--tls-cert", "a", "--tls-key", "b"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--demo: doesn't speak TLS"));
+  EXPECT_EQ(Esd({"dev", "--grpc-listen", "0.0.0.0:7070"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--insecure"));
+}
+
+TEST_F(CommandLineTest, TheEmbeddedLogServesFromADataDirectoryThatSomebodyChose) {
+  EXPECT_EQ(Esd({"serve", "--log", "embedded"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--data-dir is missing"));
+  ASSERT_EQ(Esd({"serve", "--log", "embedded", "--data-dir", "/data", "--partitions", "8"}),
+            kExitOk)
+      << err();
+  EXPECT_EQ(served_->engine.log, LogKind::kEmbedded);
+  EXPECT_EQ(served_->engine.data_dir, "/data");
+  EXPECT_EQ(served_->engine.create_partitions, 8);
+}
+
+TEST_F(CommandLineTest, AFlagForKafkaHasNoMeaningWithTheEmbeddedLog) {
+  EXPECT_EQ(Serve({"--log", "embedded", "--data-dir", "/data"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("--bootstrap-servers: has no meaning with --log embedded"));
+  env_["ESD_BOOTSTRAP_SERVERS"] = "broker:9092";  // for other instances
+  EXPECT_EQ(Esd({"serve", "--log", "embedded", "--data-dir", "/data"}), kExitOk) << err();
+}
+
+TEST_F(CommandLineTest, ThereAreTwoLogs) {
+  EXPECT_EQ(Serve({"--log", "paper"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("must be kafka or embedded, not 'paper'"));
+}
+
+// --- the manual
+
+TEST_F(CommandLineTest, TheManualHasEveryCommandAndFlag) {
+  ASSERT_EQ(Esd({"man"}), kExitOk) << err();
+  EXPECT_THAT(out(), testing::StartsWith(".TH ESD 1 "));
+  for (const char* section : {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "CONNECTION",
+                              "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"}) {
+    EXPECT_THAT(out(), HasSubstr(std::string("\n.SH ") + section + "\n"));
+  }
+  EXPECT_THAT(out(), AllOf(HasSubstr(".SS \"esd command send [OPTIONS] [JSON]\""),
+                           HasSubstr(".SS \"esd aggregate get [OPTIONS] KEY\""),
+                           HasSubstr("\\fB\\-\\-bootstrap\\-servers\\fR"),
+                           HasSubstr("\\fB\\-o, \\-\\-output\\fR \\fItext|json\\fR")));
+}
+
+TEST_F(CommandLineTest, NoLineOfTheManualIsTakenForARequestByMistake) {
+  ASSERT_EQ(Esd({"man"}), kExitOk) << err();
+  std::istringstream lines(out());
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_THAT(line, testing::AnyOf(testing::MatchesRegex("[^.'].*"), testing::Eq(""),
+                                     testing::MatchesRegex("\\.(TH|SH|SS|TP|PP|RS|RE|nf|fi|nh|ad)"
+                                                           "( .*)?")));
+  }
+}
+
+TEST_F(CommandLineTest, DocsCliMdIsTheManual) {
+  std::ifstream file(ESD_DOCS "/cli.md");
+  std::stringstream kept;
+  kept << file.rdbuf();
+  ASSERT_EQ(Esd({"man", "--markdown"}), kExitOk) << err();
+  EXPECT_TRUE(kept.str() == out())
+      << "write it anew: build/release/bin/esd man --markdown > docs/cli.md";
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace esd::cmd {
 
 // `process` must outlive the result.
 Command AddServe(CLI::App& parent, const Process& process);
+Command AddDev(CLI::App& parent, const Process& process);
 Command AddTopicsCreate(CLI::App& parent, const Process& process);
 Command AddConfigShow(CLI::App& parent, const Process& process);
 Command AddVersion(CLI::App& parent, const Process& process);

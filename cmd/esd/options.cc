@@ -23,7 +23,7 @@ std::string DefaultDataDir(const GetEnv& env) {
 std::vector<OptionSpec> KafkaOptions() {
   return {
       {"bootstrap-servers", "HOST:PORT,...", OptionKind::kText, "",
-       "Kafka brokers to connect to first. Required.", ""},
+       "Kafka brokers to connect to first. Required with Kafka.", ""},
       {"domain", "NAME", OptionKind::kList, "",
        "Domain to work on. May be given several times; all built-in domains unless told. The "
        "variable separates names "
@@ -49,14 +49,18 @@ std::vector<OptionSpec> KafkaOptions() {
 
 std::vector<OptionSpec> ServeOptions(const GetEnv& env) {
   return {
+      {"log", "kafka|embedded", OptionKind::kText, "kafka",
+       "What the topics are kept in: a Kafka cluster, or the data directory, for a single node "
+       "without a broker. With embedded, --data-dir is required and holds the data.",
+       ""},
       {"instance-id", "NAME", OptionKind::kText, "",
        "Fixed name of this instance. A restart under the same name resumes at once, and other "
        "instances wait for it up to "
        "the session timeout. Without it a clean stop hands over at once.",
        ""},
       {"data-dir", "DIR", OptionKind::kText, DefaultDataDir(env),
-       "Folder of the local store. One per instance; if it is lost, it is rebuilt from Kafka. "
-       "$XDG_STATE_HOME/esd, else "
+       "Folder of the local store. One per instance; if it is lost, it is rebuilt from Kafka; with "
+       "the embedded log it holds the data. $XDG_STATE_HOME/esd, else "
        "~/.local/state/esd, else /var/lib/esd unless told.",
        ""},
       {"workers", "N", OptionKind::kNumber, "0",
@@ -125,6 +129,18 @@ std::vector<OptionSpec> ClientOptions() {
   };
 }
 
+std::vector<OptionSpec> DevOptions() {
+  return {
+      {"demo", "", OptionKind::kSwitch, "false",
+       "Send a registration with a rename right behind it, then three renames at once, and show "
+       "the events.",
+       ""},
+      {"exit-after-demo", "", OptionKind::kSwitch, "false",
+       "With --demo: end when the events were seen. Exit code 1 if they are not as they should be.",
+       ""},
+  };
+}
+
 std::vector<OptionSpec> CommonOptions() {
   return {
       {"partitions", "N", OptionKind::kNumber, "4",
@@ -171,6 +187,7 @@ std::vector<OptionSpec> AllOptions(const GetEnv& env) {
   Append(ServeOptions(env), specs);
   Append(ApiOptions(), specs);
   Append(ClientOptions(), specs);
+  Append(DevOptions(), specs);
   Append(CommonOptions(), specs);
   return specs;
 }

@@ -105,9 +105,15 @@ int Fail(const absl::Status& status) {
   return kExitFailed;
 }
 
+// What it works on.
+std::string Describe(const EngineOptions& options) {
+  if (options.log == LogKind::kEmbedded) return "embedded log in " + options.data_dir;
+  return "Kafka at " + options.bootstrap_servers + ", group " + options.group;
+}
+
 }  // namespace
 
-int Serve(const ServeOptions& options) {
+int Serve(const ServeOptions& options, const std::function<absl::Status(Engine&)>& when_started) {
   if (absl::Status status = SetUpLogging(options.log_level); !status.ok()) return Fail(status);
   google::protobuf::SetLogHandler(LogProtobuf);
   // Debian's Abseil looks for lock cycles at every lock, in a graph of all of the process. That is
@@ -116,10 +122,11 @@ int Serve(const ServeOptions& options) {
   Engine engine(options.engine, DomainsNamed(options.domains));
   const StopSignals signals(&engine);
   if (absl::Status status = engine.Start(); !status.ok()) return Fail(status);
-  spdlog::info("esd {} serves: gRPC on {}, HTTP on {}, Kafka at {}, group {}", BuildVersion(),
-               engine.grpc_address(), engine.http_address(), options.engine.bootstrap_servers,
-               options.engine.group);
-  const absl::Status ended = engine.Wait();
+  spdlog::info("esd {} serves: gRPC on {}, HTTP on {}, {}", BuildVersion(), engine.grpc_address(),
+               engine.http_address(), Describe(options.engine));
+  absl::Status ended = when_started(engine);
+  // Who was interrupted wasn't the cause.
+  if (ended.ok() || absl::IsCancelled(ended)) ended = engine.Wait();
   if (ended.ok()) {
     spdlog::info("stopping: partitions are handed over");
   } else {

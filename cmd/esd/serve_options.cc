@@ -152,29 +152,79 @@ absl::Status ParseApi(const Settings& settings, EngineOptions& engine) {
   return absl::OkStatus();
 }
 
-absl::Status CheckServe(const Settings& settings) {
-  if (absl::Status status = CheckName(settings, "instance-id", /*may_be_empty=*/true); !status.ok())
-    return status;
-  if (settings.Get("data-dir").value().empty())
-    return settings.Invalid("data-dir", "must not be empty");
-  const auto listen = ParseHostPort(settings.Get("http-listen").value());
-  if (!listen.ok()) return settings.Invalid("http-listen", std::string(listen.status().message()));
+// What every engine is started with, whatever its log.
+absl::Status ParseEngine(const Settings& settings, ServeOptions& options) {
+  const auto http = ParseHostPort(settings.Get("http-listen").value());
+  if (!http.ok()) return settings.Invalid("http-listen", std::string(http.status().message()));
   const absl::Status level = CheckLogLevel(settings.Get("log-level").value());
-  return level.ok() ? level : settings.Invalid("log-level", std::string(level.message()));
+  if (!level.ok()) return settings.Invalid("log-level", std::string(level.message()));
+  const auto workers = settings.Number("workers", 0, kMaxWorkers);
+  if (!workers.ok()) return workers.status();
+  const auto history = settings.Switch("history");
+  if (!history.ok()) {
+    return settings.Invalid(
+        "history", absl::StrCat("must be on or off, not '", settings.Get("history").value(), "'"));
+  }
+  options.log_level = settings.Get("log-level").value();
+  options.engine.workers = *workers;
+  options.engine.history = *history;
+  options.engine.http_listen = settings.Get("http-listen").value();
+  return ParseApi(settings, options.engine);
 }
 
-}  // namespace
+absl::StatusOr<LogKind> ParseLog(const Settings& settings) {
+  const std::string& log = settings.Get("log").value();
+  if (log == "kafka") return LogKind::kKafka;
+  if (log == "embedded") return LogKind::kEmbedded;
+  return settings.Invalid("log", absl::StrCat("must be kafka or embedded, not '", log, "'"));
+}
 
-std::vector<std::string> ServeOptionNames() {
-  return {"bootstrap-servers",
-          "domain",
-          "group",
-          "instance-id",
-          "topic-prefix",
-          "kafka",
-          "kafka-config",
-          "data-dir",
-          "workers",
+absl::Status ParseKafkaLog(const Settings& settings,
+                           const std::vector<std::string>& built_in_domains,
+                           ServeOptions& options) {
+  auto kafka = ParseKafkaOptions(settings, built_in_domains);
+  if (!kafka.ok()) return kafka.status();
+  const auto create_topics = settings.Switch("create-topics");
+  if (!create_topics.ok()) return create_topics.status();
+  options.domains = std::move(kafka->scope.domains);
+  options.engine.bootstrap_servers = std::move(kafka->bootstrap_servers);
+  options.engine.kafka_properties = std::move(kafka->properties);
+  options.engine.group = std::move(kafka->scope.group);
+  options.engine.topic_prefix = std::move(kafka->scope.prefix);
+  options.engine.create_topics = *create_topics;
+  return ParseTopicCounts(settings, options.engine.create_partitions,
+                          options.engine.create_replication_factor);
+}
+
+absl::Status ParsePartitions(const Settings& settings, ServeOptions& options) {
+  const auto partitions = settings.Number("partitions", 1, kMaxPartitions);
+  if (!partitions.ok()) return partitions.status();
+  options.engine.create_partitions = *partitions;
+  return absl::OkStatus();
+}
+
+absl::Status ParseEmbeddedLog(const Settings& settings,
+                              const std::vector<std::string>& built_in_domains,
+                              ServeOptions& options) {
+  // A variable or a file may be meant for other instances, too; what was typed is a mistake.
+  for (const char* option : {"bootstrap-servers", "group", "topic-prefix", "kafka", "kafka-config",
+                             "create-topics", "replication-factor"}) {
+    if (settings.Get(option).origin == Origin::kFlag)
+      return settings.Invalid(option, "has no meaning with --log embedded: leave it out");
+  }
+  if (!settings.IsGiven("data-dir")) {
+    return absl::InvalidArgumentError(
+        "--data-dir is missing: with --log embedded it holds the data, so choose where");
+  }
+  auto domains = ParseDomains(settings, built_in_domains);
+  if (!domains.ok()) return domains.status();
+  options.domains = *std::move(domains);
+  return ParsePartitions(settings, options);
+}
+
+// What every engine has, whatever its log.
+std::vector<std::string> EngineOptionNames() {
+  return {"workers",
           "history",
           "http-listen",
           "grpc-listen",
@@ -186,11 +236,29 @@ std::vector<std::string> ServeOptionNames() {
           "insecure",
           "max-in-flight",
           "max-in-flight-per-connection",
-          "create-topics",
-          "partitions",
-          "replication-factor",
           "log-level",
           "config"};
+}
+
+void Append(const std::vector<std::string>& more, std::vector<std::string>& names) {
+  names.insert(names.end(), more.begin(), more.end());
+}
+
+}  // namespace
+
+std::vector<std::string> ServeOptionNames() {
+  std::vector<std::string> names = {"log",           "bootstrap-servers", "domain",
+                                    "group",         "instance-id",       "topic-prefix",
+                                    "kafka",         "kafka-config",      "data-dir",
+                                    "create-topics", "partitions",        "replication-factor"};
+  Append(EngineOptionNames(), names);
+  return names;
+}
+
+std::vector<std::string> DevOptionNames() {
+  std::vector<std::string> names = {"data-dir", "demo", "exit-after-demo", "domain", "partitions"};
+  Append(EngineOptionNames(), names);
+  return names;
 }
 
 absl::StatusOr<KafkaOptions> ParseKafkaOptions(const Settings& settings,
@@ -228,37 +296,43 @@ absl::Status ParseTopicCounts(const Settings& settings, int& partitions, int& re
 
 absl::StatusOr<ServeOptions> ParseServeOptions(const Settings& settings,
                                                const std::vector<std::string>& built_in_domains) {
-  auto kafka = ParseKafkaOptions(settings, built_in_domains);
-  if (!kafka.ok()) return kafka.status();
-  if (absl::Status status = CheckServe(settings); !status.ok()) return status;
-  const auto workers = settings.Number("workers", 0, kMaxWorkers);
-  if (!workers.ok()) return workers.status();
-  const auto create_topics = settings.Switch("create-topics");
-  if (!create_topics.ok()) return create_topics.status();
-  const auto history = settings.Switch("history");
-  if (!history.ok()) {
-    return settings.Invalid(
-        "history", absl::StrCat("must be on or off, not '", settings.Get("history").value(), "'"));
-  }
   ServeOptions options;
-  if (absl::Status status = ParseApi(settings, options.engine); !status.ok()) return status;
-  if (absl::Status status = ParseTopicCounts(settings, options.engine.create_partitions,
-                                             options.engine.create_replication_factor);
-      !status.ok()) {
+  const auto log = ParseLog(settings);
+  if (!log.ok()) return log.status();
+  const auto parse_log = *log == LogKind::kKafka ? ParseKafkaLog : ParseEmbeddedLog;
+  if (absl::Status status = parse_log(settings, built_in_domains, options); !status.ok())
     return status;
-  }
-  options.domains = std::move(kafka->scope.domains);
-  options.log_level = settings.Get("log-level").value();
-  options.engine.bootstrap_servers = std::move(kafka->bootstrap_servers);
-  options.engine.kafka_properties = std::move(kafka->properties);
-  options.engine.group = std::move(kafka->scope.group);
-  options.engine.topic_prefix = std::move(kafka->scope.prefix);
+  if (absl::Status status = CheckName(settings, "instance-id", /*may_be_empty=*/true); !status.ok())
+    return status;
+  if (absl::Status status = ParseEngine(settings, options); !status.ok()) return status;
+  if (settings.Get("data-dir").value().empty())
+    return settings.Invalid("data-dir", "must not be empty");
+  options.engine.log = *log;
   options.engine.instance_id = settings.Get("instance-id").value();
   options.engine.data_dir = settings.Get("data-dir").value();
-  options.engine.workers = *workers;
-  options.engine.http_listen = settings.Get("http-listen").value();
-  options.engine.history = *history;
-  options.engine.create_topics = *create_topics;
+  return options;
+}
+
+absl::StatusOr<DevOptions> ParseDevOptions(const Settings& settings,
+                                           const std::vector<std::string>& built_in_domains) {
+  DevOptions options;
+  auto domains = ParseDomains(settings, built_in_domains);
+  if (!domains.ok()) return domains.status();
+  options.serve.domains = *std::move(domains);
+  if (absl::Status status = ParsePartitions(settings, options.serve); !status.ok()) return status;
+  if (absl::Status status = ParseEngine(settings, options.serve); !status.ok()) return status;
+  const auto demo = settings.Switch("demo");
+  if (!demo.ok()) return demo.status();
+  const auto exit_after_demo = settings.Switch("exit-after-demo");
+  if (!exit_after_demo.ok()) return exit_after_demo.status();
+  if (*exit_after_demo && !*demo) return settings.Invalid("exit-after-demo", "needs --demo, too");
+  if (*demo && options.serve.engine.tls.enabled())
+    return settings.Invalid("demo", "doesn't speak TLS: leave out --tls-cert");
+  options.serve.engine.log = LogKind::kEmbedded;
+  if (settings.IsGiven("data-dir"))
+    options.serve.engine.data_dir = settings.Get("data-dir").value();
+  options.demo = *demo;
+  options.exit_after_demo = *exit_after_demo;
   return options;
 }
 

@@ -21,12 +21,22 @@ struct ServeOptions {
   std::string log_level;
 };
 
-// Names of the options of `esd serve`, in the order of its help.
+struct DevOptions {
+  ServeOptions serve;  // with the embedded log; without a data directory: in a temporary one
+  bool demo = false;
+  bool exit_after_demo = false;
+};
+
+// Names of the options of `esd serve` and `esd dev`, in the order of their help.
 std::vector<std::string> ServeOptionNames();
+std::vector<std::string> DevOptionNames();
 
 // INVALID_ARGUMENT, naming the option, for the first value that can't be.
 absl::StatusOr<ServeOptions> ParseServeOptions(const Settings& settings,
                                                const std::vector<std::string>& built_in_domains);
+
+absl::StatusOr<DevOptions> ParseDevOptions(const Settings& settings,
+                                           const std::vector<std::string>& built_in_domains);
 
 // What every command that talks to Kafka needs.
 struct KafkaOptions {

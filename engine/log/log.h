@@ -15,13 +15,14 @@
 // Around it, any instance appends commands (CommandAppender) and reads events (LogReader), and
 // Membership says who processes what.
 //
-// `engine/log/kafka` implements it; tests/log/log_contract_test.cc says, by example, what an
-// implementation must do.
+// `engine/log/kafka` and `engine/log/embedded` implement it; tests/log/log_contract_test.cc says,
+// by example, what an implementation must do.
 #ifndef ESD_ENGINE_LOG_LOG_H_
 #define ESD_ENGINE_LOG_LOG_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/strings/cord.h>
 #include <absl/time/time.h>
 
 #include <array>
@@ -42,6 +43,18 @@ namespace esd {
 // Whether an error of the log is worth another try: it may pass by itself.
 inline bool MayPass(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+// kResourceExhausted because the log's disk is full, which is told apart from too much at a time:
+// sending more slowly is no help. `message` says what is.
+inline constexpr char kLogFullPayload[] = "esd/log-full";
+inline absl::Status LogFullError(std::string_view message) {
+  absl::Status status = absl::ResourceExhaustedError({message.data(), message.size()});
+  status.SetPayload(kLogFullPayload, absl::Cord());
+  return status;
+}
+inline bool IsLogFull(const absl::Status& status) {
+  return status.GetPayload(kLogFullPayload).has_value();
 }
 
 // What a domain's topics are for.
@@ -206,8 +219,8 @@ using ReplaySink =
 class CommandAppender {
  public:
   // Where the command stands. Errors: kUnavailable and kResourceExhausted (too much waits to be
-  // sent) when nothing was written, nor will be; kInvalidArgument when it is larger than the topic
-  // takes; kUnknown when it may have been written or not.
+  // sent, or IsLogFull()) when nothing was written, nor will be; kInvalidArgument when it is larger
+  // than the topic takes; kUnknown when it may have been written or not.
   using Done = std::function<void(absl::StatusOr<Offset>)>;
 
   // Commands that wait are answered first; bounded in time.

@@ -1,7 +1,7 @@
 #include "engine/server/engine.h"
 
 #include <absl/base/thread_annotations.h>
-#include <absl/random/random.h>
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/synchronization/mutex.h>
 #include <absl/synchronization/notification.h>
@@ -12,17 +12,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 #include <utility>
 
 #include "engine/base/metrics.h"
-#include "engine/log/kafka/kafka_admin.h"
-#include "engine/log/kafka/kafka_log.h"
 #include "engine/server/api/api.h"
 #include "engine/server/api/api_server.h"
 #include "engine/server/http_server.h"
 #include "engine/server/listen_address.h"
+#include "engine/server/open_log.h"
 #include "engine/server/tls_credentials.h"
 #include "engine/store/rocksdb_snapshot_store.h"
 #include "engine/worker/domain_registry.h"
@@ -39,22 +37,7 @@ constexpr absl::Duration kInFlightTimeout = absl::Seconds(2);
 constexpr absl::Duration kLeaveTimeout = absl::Seconds(3);
 constexpr absl::Duration kCallsTimeout = absl::Seconds(1);
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(50);
-
-// The instance's name when none is given: made once and kept beside the store, because
-// transactional ids are made of it and a restart must find its own.
-absl::StatusOr<std::string> ReadOrMakeInstanceId(const std::filesystem::path& path) {
-  std::string id;
-  if (std::ifstream in(path); in >> id) return id;
-  absl::BitGen random;
-  id = absl::StrCat(absl::Hex(absl::Uniform<uint64_t>(random), absl::kZeroPad16));
-  std::ofstream out(path, std::ios::trunc);
-  out << id << '\n' << std::flush;
-  if (!out) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "can't write ", path.string(), ": make --data-dir writable or choose another"));
-  }
-  return id;
-}
+constexpr int kReadyPollMs = 1;
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
@@ -133,32 +116,12 @@ absl::Status Engine::Impl::StartApiServer() {
 }
 
 absl::Status Engine::Impl::OpenLog() {
-  kafka::KafkaLogOptions kafka;
-  kafka.bootstrap_servers = options.bootstrap_servers;
-  kafka.properties = options.kafka_properties;
-  kafka.group = options.group;
-  kafka.topic_prefix = options.topic_prefix;
-  for (const auto& [name, type] : domains) kafka.domains.push_back(name);
-  kafka.static_membership = !options.instance_id.empty();
-  kafka.instance_id = options.instance_id;
-  kafka.address = address;
-  if (!kafka.static_membership) {
-    auto id = ReadOrMakeInstanceId(std::filesystem::path(options.data_dir) / "instance-id");
-    if (!id.ok()) return id.status();
-    kafka.instance_id = *std::move(id);
-  }
-  instance_id = kafka.instance_id;
-  if (options.create_topics) {
-    auto admin = kafka::KafkaAdmin::Open(options.bootstrap_servers, options.kafka_properties);
-    if (!admin.ok()) return admin.status();
-    const auto made =
-        kafka::EnsureTopics(**admin, {kafka.domains, kafka.topic_prefix, kafka.group},
-                            options.create_partitions, options.create_replication_factor);
-    if (!made.ok()) return made.status();
-  }
-  auto opened = kafka::OpenKafkaLog(std::move(kafka));
+  std::vector<std::string> names;
+  for (const auto& [name, type] : domains) names.push_back(name);
+  auto opened = esd::OpenLog(options, names, address);
   if (!opened.ok()) return opened.status();
-  log = *std::move(opened);
+  log = std::move(opened->log);
+  instance_id = std::move(opened->instance_id);
   return absl::OkStatus();
 }
 
@@ -307,6 +270,20 @@ absl::Status Engine::Start() {
   }
   impl_->WatchHealth();
   return absl::OkStatus();
+}
+
+absl::Status Engine::AwaitReady(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  HttpServer::Health ready = impl_->Ready();
+  while (!ready.ok && absl::Now() < deadline) {
+    pollfd waiting{impl_->wake_fd, POLLIN, 0};
+    if (poll(&waiting, 1, kReadyPollMs) == 1) return absl::CancelledError("it is to stop");
+    ready = impl_->Ready();
+  }
+  if (ready.ok) return absl::OkStatus();
+  return absl::DeadlineExceededError(absl::StrCat("not ready after ", absl::FormatDuration(timeout),
+                                                  ": ",
+                                                  absl::StripTrailingAsciiWhitespace(ready.text)));
 }
 
 absl::Status Engine::Wait() {

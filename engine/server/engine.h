@@ -17,7 +17,14 @@
 
 namespace esd {
 
+// What the engine's topics are kept in.
+enum class LogKind {
+  kKafka,
+  kEmbedded,  // in the data directory, which no other process may use: no broker, one instance
+};
+
 struct EngineOptions {
+  LogKind log = LogKind::kKafka;
   // Kafka: `host:port,…`, and any librdkafka property, for every client that the engine makes.
   std::string bootstrap_servers;
   std::map<std::string, std::string> kafka_properties;
@@ -28,6 +35,7 @@ struct EngineOptions {
   // dynamic membership, so a clean stop hands over at once; the instance is then named by a file in
   // the data directory.
   std::string instance_id;
+  // With Kafka a cache, which is rebuilt when it is lost; with the embedded log the data.
   std::string data_dir;
   // Worker threads; 0 stands for the number of cores, at most 4. Never more than there are
   // partitions.
@@ -49,14 +57,15 @@ struct EngineOptions {
   // connection. What is above them is refused with RESOURCE_EXHAUSTED before anything is written.
   int max_in_flight = 20'000;
   int max_in_flight_per_connection = 5'000;
-  // Make topics that are missing, with the partition count and replication factor below, instead of
-  // refusing to run.
+  // Kafka: make topics that are missing, with the partition count and replication factor below,
+  // instead of refusing to run. With the embedded log the count is for domains that the data
+  // directory doesn't hold yet.
   bool create_topics = false;
   int create_partitions = 4;
   int create_replication_factor = 1;
 };
 
-// Start(), Stop() and the constructor are for one thread; Wait() and RequestStop() for any.
+// Start(), Stop() and the constructor are for one thread; the other functions for any.
 class Engine {
  public:
   Engine(EngineOptions options, std::vector<std::unique_ptr<AggregateType>> domains);
@@ -69,6 +78,10 @@ class Engine {
   // partitions are restored afterwards (see /readyz and grpc.health.v1). An error is one sentence
   // that names the fix.
   absl::Status Start();
+
+  // Returns when every partition is restored and served: OK. CANCELLED when the engine is to stop
+  // or can't go on, which Wait() tells; DEADLINE_EXCEEDED, with what it waits for, after `timeout`.
+  absl::Status AwaitReady(absl::Duration timeout);
 
   // Returns when RequestStop() was called (OK) or the engine can't go on (why, and what to do).
   absl::Status Wait();

@@ -14,7 +14,9 @@
 #include <system_error>
 #include <utility>
 
-#include "engine/store/rocksdb_log_files.h"
+#include "engine/rocksdb/log_files.h"
+#include "engine/rocksdb/options.h"
+#include "engine/rocksdb/status.h"
 #include "engine/store/rocksdb_options.h"
 #include "engine/store/rocksdb_status.h"
 

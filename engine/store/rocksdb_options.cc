@@ -1,7 +1,7 @@
 #include "engine/store/rocksdb_options.h"
 
 #include <rocksdb/cache.h>
-#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
@@ -12,35 +12,18 @@
 #include <cstdint>
 #include <optional>
 
-#include "engine/store/rocksdb_log_files.h"
+#include "engine/rocksdb/log_files.h"
+#include "engine/rocksdb/options.h"
 #include "engine/store/snapshot_store_keys.h"
 
 namespace esd {
 namespace {
-
-rocksdb::CompressionType BestCompression() {
-  const std::vector<rocksdb::CompressionType> supported = rocksdb::GetSupportedCompressions();
-  for (const auto wanted : {rocksdb::kLZ4Compression, rocksdb::kSnappyCompression}) {
-    if (std::find(supported.begin(), supported.end(), wanted) != supported.end()) return wanted;
-  }
-  return rocksdb::kNoCompression;
-}
 
 // Write buffers get a quarter of the memory, of which one family may fill half before it is
 // flushed.
 size_t WriteBufferBytes(size_t memory_bytes) { return memory_bytes / 4; }
 
 }  // namespace
-
-std::shared_ptr<rocksdb::Cache> MakeCache(size_t memory_bytes) {
-  rocksdb::LRUCacheOptions options;
-  options.capacity = memory_bytes;
-  // By default a small cache is split so far that one family's index and filter blocks push each
-  // other out of their shard: p99 of reads becomes many times worse. Few threads read here, so few
-  // shards do.
-  options.num_shard_bits = 2;
-  return rocksdb::NewLRUCache(options);
-}
 
 rocksdb::DBOptions MakeDbOptions(const std::string& path, size_t memory_bytes,
                                  const std::shared_ptr<rocksdb::Cache>& cache) {

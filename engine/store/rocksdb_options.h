@@ -24,10 +24,6 @@ enum Family : size_t { kMeta, kSnapshots, kOutcomes, kCheckpoints, kHistory, kFa
 inline constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default", "snapshots", "outcomes", "checkpoints", "history"};
 
-// One cache for all families, to which write buffers are charged as well: the only true bound over
-// many families.
-std::shared_ptr<rocksdb::Cache> MakeCache(size_t memory_bytes);
-
 rocksdb::DBOptions MakeDbOptions(const std::string& path, size_t memory_bytes,
                                  const std::shared_ptr<rocksdb::Cache>& cache);
 

@@ -12,11 +12,6 @@ class Status;
 
 namespace esd {
 
-// Whether it failed because of what is in the files, or because they are gone: trying again can't
-// help. A disk that is full, can't be read or isn't permitted is none of that: the store on it may
-// be whole.
-bool IsBroken(const rocksdb::Status& s);
-
 // For an operation on an open store: kDataLoss when it is broken, else kInternal. The text says
 // what to do, and never has a key. `what` goes behind "can't".
 absl::Status ToStatus(const char* what, const std::string& path, const rocksdb::Status& s);

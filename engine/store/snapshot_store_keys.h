@@ -20,35 +20,10 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/big_endian.h"
 #include "engine/base/types.h"
 
 namespace esd {
-
-inline void AppendBigEndian32(uint32_t value, std::string* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
-}
-
-inline void AppendBigEndian64(uint64_t value, std::string* out) {
-  AppendBigEndian32(static_cast<uint32_t>(value >> 32), out);
-  AppendBigEndian32(static_cast<uint32_t>(value), out);
-}
-
-inline uint64_t ParseBigEndian(std::string_view bytes) {
-  uint64_t value = 0;
-  for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
-  return value;
-}
-
-// The inverse; nothing when it isn't 8 bytes.
-inline std::optional<uint64_t> ParseBigEndian64(std::string_view bytes) {
-  if (bytes.size() != sizeof(uint64_t)) return std::nullopt;
-  return ParseBigEndian(bytes);
-}
-
-inline void AppendLengthPrefixed(std::string_view part, std::string* out) {
-  AppendBigEndian32(static_cast<uint32_t>(part.size()), out);
-  out->append(part);
-}
 
 // The keys of one partition. They are made in one buffer: a returned view is valid until the next
 // call.

@@ -28,7 +28,8 @@ class Broker:
 
     def start(self):
         self.address = self.script(
-            "start", "--port", str(self.port), "--owner-pid", str(os.getpid()), "--stop-after", str(STOP_AFTER_S)
+            *("start", "--port", str(self.port), "--in-memory"),
+            *("--owner-pid", str(os.getpid()), "--stop-after", str(STOP_AFTER_S)),
         )
         self.port = int(self.address.rpartition(":")[2])
 

@@ -5,10 +5,16 @@ import os
 import pty
 import subprocess
 
-from engine_process import BINARY, DIE_WITH_PARENT
+from engine_process import BINARY, DIE_WITH_PARENT, Esd
 
 TIMEOUT_S = 60
 OK, FAILED, USAGE = 0, 1, 2
+
+
+def start_engine(directory, *more):
+    """An engine that needs no broker, and serves; whoever starts it must kill it."""
+    engine = Esd(["--log", "embedded", *more], directory / "data", directory / "esd.log")
+    return engine.start_ready()
 
 
 class Cli:

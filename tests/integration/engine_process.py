@@ -18,7 +18,7 @@ BINARY = pathlib.Path(os.environ.get("ESD_BINARY", ROOT / "build/release/bin/esd
 
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
-REFUSAL_TIMEOUT_S = 30
+REFUSAL_TIMEOUT_S = 60
 # The engine dies with the test that started it, even if that is killed.
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 

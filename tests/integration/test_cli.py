@@ -1,18 +1,36 @@
 """The commands that talk to a running engine, in text and JSON, right and wrong."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 
-from cli import FAILED, OK, USAGE, Cli, register_json, rename_json
+from cli import FAILED, OK, USAGE, Cli, register_json, rename_json, start_engine
 from engine_process import free_address
 from grpc_client import new_user
+from test_grpc_tls import Authority
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """One for all tests of this file."""
+    engine = start_engine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.kill()
 
 
 @pytest.fixture
-def cli(client, shared_domain):
-    """Of the engine that the tests of this file share."""
-    return Cli(shared_domain.engines[0].grpc)
+def cli(engine):
+    return Cli(engine.grpc)
+
+
+@pytest.fixture
+def user(cli):
+    """A user who is registered, with version 0 and the name Alex."""
+    email = new_user()
+    cli.ok("command", "send", register_json(email))
+    return email
 
 
 def rows(text):
@@ -113,7 +131,9 @@ def test_an_aggregate_is_shown_as_it_is_and_as_it_was(cli, user):
     assert "VERSION_NOT_REACHED" in cli.fails("aggregate", "get", user, "--min-version", "9", "--timeout", "200ms")
 
 
-def test_aggregates_are_listed_by_prefix_and_up_to_a_limit(cli, crowd):
+def test_aggregates_are_listed_by_prefix_and_up_to_a_limit(cli):
+    crowd = [f"crowd-{number}@example.org" for number in range(1200)]
+    cli.ok("command", "send", stdin="\n".join(map(register_json, crowd)))
     listed = cli.json("aggregate", "list", "--prefix", "crowd-")
     assert sorted(snapshot["aggregateKey"] for snapshot in listed) == sorted(crowd)
     assert len(rows(cli.ok("aggregate", "list", "--prefix", "crowd-", "--limit", "7"))) == 7
@@ -148,13 +168,13 @@ def test_control_characters_never_reach_the_terminal(cli, user):
 # --- the group
 
 
-def test_partitions_and_instances_are_listed(cli, shared_domain):
+def test_partitions_and_instances_are_listed(cli, engine):
     table = rows(cli.ok("partitions"))
     assert [(row["DOMAIN"], row["PARTITION"], row["STATE"]) for row in table] == [
         ("security", str(number), "serving") for number in range(4)
     ]
     listed = cli.json("partitions", "--domain", "security")
-    assert {partition["address"] for partition in listed} == {shared_domain.engines[0].grpc}
+    assert {partition["address"] for partition in listed} == {engine.grpc}
     assert all(isinstance(partition["checkpoint"]["commandOffset"], int) for partition in listed)
     [instance] = cli.json("instances")
     assert (instance["self"], instance["partitionCount"]) == (True, 4)
@@ -185,9 +205,9 @@ def test_an_unknown_domain_is_told_which_there_are(cli):
     assert "security" in cli.fails("aggregate", "list", "--domain", "orders")
 
 
-def test_settings_come_from_a_file_too(cli, shared_domain, tmp_path):
+def test_settings_come_from_a_file_too(cli, engine, tmp_path):
     config = tmp_path / "esd.toml"
-    config.write_text(f'address = "{shared_domain.engines[0].grpc}"\ndomain = ["security"]\ntimeout = "20s"\n')
+    config.write_text(f'address = "{engine.grpc}"\ndomain = ["security"]\ntimeout = "20s"\n')
     assert cli.with_env(ESD_ADDRESS="", ESD_CONFIG=str(config)).ok("health") == "SERVING\n"
 
 
@@ -207,3 +227,46 @@ def test_colour_is_for_terminals_that_want_it(cli):
     assert "\x1b" not in cli.with_env(TERM="dumb").on_terminal("partitions")
     assert "\x1b" not in cli.ok("partitions")
     assert "\x1b" not in cli.on_terminal("partitions", "-o", "json")
+
+
+# --- TLS
+
+
+def test_tls_and_a_client_certificate_are_spoken_and_what_is_missing_is_named(tmp_path):
+    authority, stranger = Authority("cli"), Authority("stranger")
+    files = {"ca": authority.pem, "stranger": stranger.pem}
+    server, someone = authority.issue("server"), authority.issue("client")
+    files |= {"server": server.certificate, "server-key": server.key}
+    files |= {"client": someone.certificate, "client-key": someone.key}
+    for name, pem in files.items():
+        (tmp_path / name).write_bytes(pem)
+    tls = ("--tls-cert", tmp_path / "server", "--tls-key", tmp_path / "server-key", "--tls-client-ca", tmp_path / "ca")
+    engine = start_engine(tmp_path, *tls)
+    try:
+        cli = Cli(engine.grpc)
+        known = ("--tls-ca", tmp_path / "ca")
+        certificate = ("--tls-client-cert", tmp_path / "client", "--tls-client-key", tmp_path / "client-key")
+        assert cli.ok("health", *known, *certificate) == "SERVING\n"
+        assert "add --tls" in cli.fails("health")
+        assert "--tls-ca" in cli.fails("health", "--tls-ca", tmp_path / "stranger", *certificate)
+        assert "--tls-ca" in cli.fails("health", "--tls", *certificate), "the system's CAs don't know it"
+        assert "--tls-client-cert" in cli.fails("health", *known)
+        assert "give both" in cli.fails("health", *certificate[:2], code=USAGE)
+    finally:
+        engine.kill()
+
+
+# --- the manual
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="there is no man here")
+def test_the_manual_is_a_man_page_without_warnings(cli, tmp_path):
+    page = tmp_path / "esd.1"
+    page.write_text(cli.ok("man"))
+    shown = subprocess.run(
+        ["man", "--warnings", "-E", "UTF-8", "-l", page], capture_output=True, text=True, env={**cli.env, "MANWIDTH": "100"}
+    )
+    assert (shown.returncode, shown.stderr) == (OK, "")
+    for heading in ("NAME", "SYNOPSIS", "COMMANDS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES"):
+        assert f"\n{heading}\n" in shown.stdout
+    assert "esd command send --keep-going - < commands.jsonl" in shown.stdout

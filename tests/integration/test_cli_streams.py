@@ -7,17 +7,32 @@ import subprocess
 
 import pytest
 
-from cli import FAILED, OK, Cli, register_json, rename_json
+from cli import FAILED, OK, Cli, register_json, rename_json, start_engine
 from grpc_client import new_user
 from waiting import wait_until
 
 END_TIMEOUT_S = 60
 
 
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """One for all tests of this file."""
+    engine = start_engine(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.kill()
+
+
 @pytest.fixture
-def cli(client, shared_domain):
-    """Of the engine that the tests of this file share."""
-    return Cli(shared_domain.engines[0].grpc)
+def cli(engine):
+    return Cli(engine.grpc)
+
+
+@pytest.fixture
+def user(cli):
+    """A user who is registered, with version 0 and the name Alex."""
+    email = new_user()
+    cli.ok("command", "send", register_json(email))
+    return email
 
 
 @pytest.fixture
@@ -171,9 +186,11 @@ def test_a_position_that_is_gone_or_wrong_is_an_error(cli):
 
 
 @pytest.fixture
-def mortal_engine(domain):
+def mortal_engine(tmp_path):
     """An engine that a test may stop, kill and start again on the same addresses."""
-    return domain.engine(extra_args=("--instance-id", "cli")).start_ready()
+    engine = start_engine(tmp_path)
+    yield engine
+    engine.kill()
 
 
 def again(engine):

@@ -174,7 +174,7 @@ TEST_P(LogContract, AnAnswerMayAppendTheNextCommand) {
   EXPECT_THAT(OffsetsOf(answers), ElementsAre(Offset{0}, Offset{1}));
 }
 
-TEST_P(LogContract, AppendersOfSeveralInstancesDoNotDisturbEachOtherNorWorkers) {
+TEST_P(SharedLogContract, AppendersOfSeveralInstancesDoNotDisturbEachOtherNorWorkers) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");
   Appending first(*a->log);

@@ -143,7 +143,7 @@ class KafkaTransaction : public OpenTransaction {
 };
 
 // Topics of its own for each test, made in one go.
-class KafkaHarness : public LogContractHarness {
+class KafkaHarness : public SharedLogContractHarness {
  public:
   KafkaHarness() : bootstrap_(Bootstrap()) {
     static int tests = 0;
@@ -280,9 +280,12 @@ class KafkaHarness : public LogContractHarness {
   std::set<std::string> known_;  // topics whose metadata the producer has
 };
 
-std::unique_ptr<LogContractHarness> MakeKafkaHarness() { return std::make_unique<KafkaHarness>(); }
+std::unique_ptr<SharedLogContractHarness> MakeKafkaHarness() {
+  return std::make_unique<KafkaHarness>();
+}
 
 INSTANTIATE_TEST_SUITE_P(Kafka, LogContract, testing::Values(&MakeKafkaHarness));
+INSTANTIATE_TEST_SUITE_P(Kafka, SharedLogContract, testing::Values(&MakeKafkaHarness));
 
 // --- a broker that can't be reached
 

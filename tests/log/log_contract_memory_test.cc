@@ -22,7 +22,7 @@ class MemoryTransaction : public OpenTransaction {
   const int64_t transaction_;
 };
 
-class MemoryHarness : public LogContractHarness {
+class MemoryHarness : public SharedLogContractHarness {
  public:
   explicit MemoryHarness(bool behind_faults = false)
       : behind_faults_(behind_faults),
@@ -59,17 +59,19 @@ class MemoryHarness : public LogContractHarness {
   MemoryCluster cluster_;
 };
 
-std::unique_ptr<LogContractHarness> MakeMemoryHarness() {
+std::unique_ptr<SharedLogContractHarness> MakeMemoryHarness() {
   return std::make_unique<MemoryHarness>();
 }
 
 // A FaultLog that was told nothing changes nothing.
-std::unique_ptr<LogContractHarness> MakeFaultHarness() {
+std::unique_ptr<SharedLogContractHarness> MakeFaultHarness() {
   return std::make_unique<MemoryHarness>(/*behind_faults=*/true);
 }
 
 INSTANTIATE_TEST_SUITE_P(MemoryBehindFaults, LogContract, testing::Values(&MakeFaultHarness));
+INSTANTIATE_TEST_SUITE_P(MemoryBehindFaults, SharedLogContract, testing::Values(&MakeFaultHarness));
 INSTANTIATE_TEST_SUITE_P(Memory, LogContract, testing::Values(&MakeMemoryHarness));
+INSTANTIATE_TEST_SUITE_P(Memory, SharedLogContract, testing::Values(&MakeMemoryHarness));
 
 // --- what tests make the group do
 

@@ -54,7 +54,59 @@ bool HoldsLease(const ContractInstance& instance) {
 
 // --- who owns
 
-TEST_P(LogContract, APartitionHasNoOwnerBeforeItIsClaimedNorAfterItIsReleased) {
+TEST_P(LogContract, OwnersAreKnownBeforeAndAfterARestart) {
+  auto a = OpenOwner("a");
+  EXPECT_EQ(a->log->membership().OwnerOf(kAlpha0), std::nullopt);
+  Claim(*a, kAlpha0);
+  Claim(*a, kBeta1);
+  AwaitOwner(*a->log, kAlpha0, "a");
+  EXPECT_EQ(a->log->membership().OwnerOf(kAlpha1), std::nullopt);
+  // Other transactions change nothing.
+  ASSERT_TRUE(Committed(CommitAtLast(*a->worker, {{Part(kAlpha0, 0, {Topic::kEvent})}})));
+  Release(*a, kBeta1);
+  AwaitNoOwner(*a->log, kBeta1);
+  AwaitOwner(*a->log, kAlpha0, "a");
+  a->Close();
+  const auto b = Open("b");
+  AwaitOwner(*b->log, kAlpha0, "a");
+  AwaitNoOwner(*b->log, kBeta1);
+}
+
+TEST_P(LogContract, AnOwnerAfterARestartHasAHigherGeneration) {
+  int64_t generation = -1;
+  for (const std::string id : {"a", "b", "a"}) {
+    const auto owner = OpenOwner(id);
+    Claim(*owner, kAlpha0);
+    const int64_t next = AwaitOwner(*owner->log, kAlpha0, id);
+    EXPECT_GT(next, generation);
+    generation = next;
+  }
+}
+
+TEST_P(LogContract, AClaimOfATransactionThatFailedIsNeverSeen) {
+  const auto a = OpenOwner("a");
+  Claim(*a, kAlpha1);
+  // Larger than the topic takes, so the transaction is aborted.
+  Transaction aborted = Marked(kAlpha0, OwnershipMark::kClaim);
+  aborted.parts[0].records.push_back(
+      Output(Topic::kCommand, kAlpha0.partition,
+             Noise(a->log->MaxRecordBytes("alpha", Topic::kCommand) + 10'000)));
+  EXPECT_EQ(a->worker->Commit(aborted).outcome, CommitOutcome::kAborted);
+  // Nor one of a worker that was fenced.
+  ASSERT_TRUE(a->log->OpenWorker(0).ok());
+  EXPECT_NE(a->worker->Commit(Marked(kAlpha0, OwnershipMark::kClaim)).outcome,
+            CommitOutcome::kCommitted);
+  EXPECT_NE(a->worker->Commit(Marked(kAlpha1, OwnershipMark::kRelease)).outcome,
+            CommitOutcome::kCommitted);
+  ASSERT_TRUE(a->worker->Reopen().ok());
+  // What was committed behind it is seen, so it would be.
+  Claim(*a, kBeta0);
+  AwaitOwner(*a->log, kBeta0, "a");
+  EXPECT_EQ(a->log->membership().OwnerOf(kAlpha0), std::nullopt);
+  AwaitOwner(*a->log, kAlpha1, "a");
+}
+
+TEST_P(SharedLogContract, APartitionHasNoOwnerBeforeItIsClaimedNorAfterItIsReleased) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");  // no member, and still it knows
   EXPECT_EQ(a->log->membership().OwnerOf(kAlpha0), std::nullopt);
@@ -74,7 +126,7 @@ TEST_P(LogContract, APartitionHasNoOwnerBeforeItIsClaimedNorAfterItIsReleased) {
   AwaitOwner(*b->log, kAlpha1, "a");
 }
 
-TEST_P(LogContract, AnInstanceThatIsOpenedLaterKnowsTheOwners) {
+TEST_P(SharedLogContract, AnInstanceThatIsOpenedLaterKnowsTheOwners) {
   const auto a = OpenOwner("a");
   Claim(*a, kAlpha0);
   Claim(*a, kBeta1);
@@ -84,7 +136,7 @@ TEST_P(LogContract, AnInstanceThatIsOpenedLaterKnowsTheOwners) {
   AwaitNoOwner(*b->log, kBeta1);
 }
 
-TEST_P(LogContract, AnOwnerThatTakesOverHasAHigherGeneration) {
+TEST_P(SharedLogContract, AnOwnerThatTakesOverHasAHigherGeneration) {
   const auto c = Open("c");
   int64_t generation = -1;
   std::unique_ptr<ContractInstance> owner;
@@ -111,7 +163,7 @@ TEST_P(LogContract, AClaimAfterAReleaseIsSeen) {
   AwaitOwner(*b->log, kAlpha0, "b");
 }
 
-TEST_P(LogContract, AClaimThatIsNotCommittedIsNeverSeen) {
+TEST_P(SharedLogContract, AClaimThatIsNotCommittedIsNeverSeen) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");
   Claim(*a, kAlpha1);
@@ -150,7 +202,7 @@ TEST_P(LogContract, AMemberHoldsALeaseFromSoonAfterItJoinedUntilItLeaves) {
   EXPECT_FALSE(HoldsLease(*a));
 }
 
-TEST_P(LogContract, AMemberWithoutAPartitionHoldsALease) {
+TEST_P(SharedLogContract, AMemberWithoutAPartitionHoldsALease) {
   std::vector<std::unique_ptr<ContractInstance>> members;
   for (const std::string id : {"a", "b", "c", "d", "e"}) {
     members.push_back(Open(id));
@@ -162,7 +214,7 @@ TEST_P(LogContract, AMemberWithoutAPartitionHoldsALease) {
   }));
 }
 
-TEST_P(LogContract, AMemberInGoodOrderHoldsItsLeaseAllTheTime) {
+TEST_P(SharedLogContract, AMemberInGoodOrderHoldsItsLeaseAllTheTime) {
   const auto a = OpenOwner("a");
   EXPECT_TRUE(Eventually([&] { return HoldsLease(*a); }));
   // While others come and go…
@@ -183,7 +235,7 @@ TEST_P(LogContract, AMemberInGoodOrderHoldsItsLeaseAllTheTime) {
   EXPECT_TRUE(HoldsLease(*a));
 }
 
-TEST_P(LogContract, AMemberThatIsCutOffHoldsNoLeaseWhenAnotherGetsItsPartitions) {
+TEST_P(SharedLogContract, AMemberThatIsCutOffHoldsNoLeaseWhenAnotherGetsItsPartitions) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");
   b->Join();
@@ -209,7 +261,7 @@ TEST_P(LogContract, AMemberThatIsCutOffHoldsNoLeaseWhenAnotherGetsItsPartitions)
 
 // What a member believes to own can be long out of date: nobody tells it while its listener is
 // busy.
-TEST_P(LogContract, AMemberThatIsBusyWhenItIsCutOffHoldsNoLeaseWhenAnotherGetsItsPartitions) {
+TEST_P(SharedLogContract, AMemberThatIsBusyWhenItIsCutOffHoldsNoLeaseWhenAnotherGetsItsPartitions) {
   const auto a = OpenOwner("a");
   EXPECT_TRUE(Eventually([&] { return HoldsLease(*a); }));
   absl::Notification busy;

@@ -101,20 +101,48 @@ void ContractInstance::Close() {
   log.reset();
 }
 
-std::unique_ptr<ContractInstance> LogContract::Open(const std::string& id) {
+std::unique_ptr<ContractInstance> LogContractFixture::Open(const std::string& id) {
   return std::make_unique<ContractInstance>(harness_->OpenInstance(id), id, &timeline_);
 }
 
-std::unique_ptr<ContractInstance> LogContract::OpenOwner(const std::string& id) {
+std::unique_ptr<ContractInstance> LogContractFixture::OpenOwner(const std::string& id) {
   auto instance = Open(id);
   instance->Join();
   instance->listener.AwaitOwned(kAllPartitionCount);
   return instance;
 }
 
+size_t LogContractFixture::CallsOf(const std::string& instance) {
+  absl::MutexLock lock(&timeline_.mutex);
+  return static_cast<size_t>(
+      std::count_if(timeline_.calls.begin(), timeline_.calls.end(),
+                    [&](const auto& call) { return call.instance == instance; }));
+}
+
 // --- facts
 
-TEST_P(LogContract, InstancesAgreeOnTheTopics) {
+TEST_P(LogContract, AnInstanceThatIsOpenedLaterFindsTheSameTopics) {
+  std::set<std::string> names;
+  std::string source;
+  for (const std::string id : {"a", "b"}) {
+    const auto log = harness().OpenInstance(id);
+    for (const std::string domain : {"alpha", "beta"}) {
+      EXPECT_EQ(log->PartitionCount(domain), 2);
+      for (const Topic topic : kAllTopics) {
+        names.insert(log->TopicName(domain, topic));
+        EXPECT_GE(log->MaxRecordBytes(domain, topic), size_t{1} << 20);
+      }
+      EXPECT_THAT(log->TopicName(domain, Topic::kCommand), testing::EndsWith(domain + "-command"));
+    }
+    if (source.empty()) source = log->SourceId();
+    EXPECT_FALSE(source.empty());
+    EXPECT_EQ(log->SourceId(), source);
+  }
+  EXPECT_THAT(names, SizeIs(2 * kAllTopics.size()));
+  EXPECT_NE(source, GetParam()()->OpenInstance("a")->SourceId());
+}
+
+TEST_P(SharedLogContract, InstancesAgreeOnTheTopics) {
   const auto a = harness().OpenInstance("a");
   const auto b = harness().OpenInstance("b");
   for (const std::string domain : {"alpha", "beta"}) {
@@ -354,6 +382,8 @@ TEST_P(LogContract, ACommitWritesAllItsPartsAndMovesTheirPositions) {
   EXPECT_EQ(result.written[1].event_end, std::nullopt);
   EXPECT_EQ(result.written[2].snapshot_end, std::nullopt);
 
+  EXPECT_EQ(*a->worker->CommittedOffset(kBeta1), Offset{9});
+  a->Close();
   const auto b = Open("b");
   // The position is a fact of the group's, and only of partitions that were in the transaction.
   harness().Append(kAlpha0, Numbered(0, 5));
@@ -367,13 +397,12 @@ TEST_P(LogContract, ACommitWritesAllItsPartsAndMovesTheirPositions) {
   EXPECT_THAT(Snapshots(*b->log, kBeta1), SizeIs(1));
   EXPECT_THAT(Snapshots(*b->log, kAlpha1), IsEmpty());
   EXPECT_THAT(Replies(*b->log, kAlpha0), SizeIs(1));
-  EXPECT_EQ(*a->worker->CommittedOffset(kBeta1), Offset{9});
+  EXPECT_EQ(*b->worker->CommittedOffset(kBeta1), Offset{9});
 }
 
 // Turns red when the position isn't sent with the transaction.
 TEST_P(LogContract, AReaderSeesATransactionInAllPartitionsOrInNone) {
   const auto a = OpenOwner("a");
-  const auto b = Open("b");
   constexpr int kTransactions = 40;
   harness().Append(kAlpha0, Numbered(0, kTransactions));
   harness().Append(kBeta1, Numbered(0, kTransactions));
@@ -388,12 +417,12 @@ TEST_P(LogContract, AReaderSeesATransactionInAllPartitionsOrInNone) {
   for (const absl::Time deadline = absl::Now() + kContractDeadline;
        position < kTransactions && absl::Now() < deadline;) {
     // What the position says must be there, in the other partition too…
-    position = OpenOk(*b->log, kAlpha0).committed.value_or(Offset{0}).value();
-    const auto replies = static_cast<int64_t>(Replies(*b->log, kBeta1).size());
+    position = OpenOk(*a->log, kAlpha0).committed.value_or(Offset{0}).value();
+    const auto replies = static_cast<int64_t>(Replies(*a->log, kBeta1).size());
     EXPECT_GE(replies, position);
     // … and what is there, the position must say.
-    EXPECT_GE(OpenOk(*b->log, kAlpha0).committed.value_or(Offset{0}).value(), replies);
-    EXPECT_GE(static_cast<int64_t>(Snapshots(*b->log, kAlpha0).size()), replies);
+    EXPECT_GE(OpenOk(*a->log, kAlpha0).committed.value_or(Offset{0}).value(), replies);
+    EXPECT_GE(static_cast<int64_t>(Snapshots(*a->log, kAlpha0).size()), replies);
   }
   EXPECT_EQ(position, kTransactions);
 }
@@ -513,7 +542,7 @@ TEST_P(LogContract, AnAbortedCommitLeavesNothingAndTheNextOneWorks) {
   EXPECT_EQ(OpenOk(*a->log, kAlpha0).committed, Offset{2});
 }
 
-TEST_P(LogContract, AWorkerWhoseIdentityWasTakenIsFencedUntilItReopens) {
+TEST_P(SharedLogContract, AWorkerWhoseIdentityWasTakenIsFencedUntilItReopens) {
   const auto a = OpenOwner("a");
   harness().Append(kAlpha0, Numbered(0, 9));
   CommitSnapshots(*a->worker, kAlpha0, 1);
@@ -535,6 +564,79 @@ TEST_P(LogContract, AWorkerWhoseIdentityWasTakenIsFencedUntilItReopens) {
   EXPECT_THAT(ValuesOf(Snapshots(*a->log, kAlpha0)), ElementsAre("1", "2"));
 }
 
+TEST_P(LogContract, AnIdentityThatIsOpenedAgainFencesItsFormerHolder) {
+  const auto a = OpenOwner("a");
+  harness().Append(kAlpha0, Numbered(0, 9));
+  CommitSnapshots(*a->worker, kAlpha0, 1);
+  const auto again = a->log->OpenWorker(0);
+  ASSERT_TRUE(again.ok()) << again.status();
+  for (int i = 0; i < 2; ++i) {
+    const CommitResult fenced = a->worker->Commit({{Part(kAlpha0, 9, {Topic::kSnapshot}, "bad")}});
+    ASSERT_TRUE(fenced.outcome == CommitOutcome::kFenced ||
+                fenced.outcome == CommitOutcome::kUnknown)
+        << static_cast<int>(fenced.outcome) << ": " << fenced.reason;
+  }
+  ASSERT_TRUE(a->worker->Reopen().ok());
+  EXPECT_EQ(*a->worker->CommittedOffset(kAlpha0), Offset{1});
+  EXPECT_TRUE(Committed(a->worker->Commit({{Part(kAlpha0, 2, {Topic::kSnapshot}, "2")}})));
+  EXPECT_NE((*again)->Commit({{Part(kAlpha0, 3, {Topic::kSnapshot}, "bad")}}).outcome,
+            CommitOutcome::kCommitted);
+  EXPECT_THAT(ValuesOf(Snapshots(*a->log, kAlpha0)), ElementsAre("1", "2"));
+}
+
+// Another identity is nobody's business.
+TEST_P(LogContract, WorkersOfOneInstanceDoNotDisturbEachOther) {
+  const auto a = OpenOwner("a");
+  const auto second = a->log->OpenWorker(1);
+  ASSERT_TRUE(second.ok()) << second.status();
+  harness().Append(kAlpha0, Numbered(0, 20));
+  harness().Append(kBeta0, Numbered(0, 20));
+  std::jthread other([&] { CommitSnapshots(**second, kBeta0, 20); });
+  CommitSnapshots(*a->worker, kAlpha0, 20);
+  other.join();
+  EXPECT_THAT(Snapshots(*a->log, kAlpha0), SizeIs(20));
+  EXPECT_THAT(Snapshots(*a->log, kBeta0), SizeIs(20));
+}
+
+TEST_P(LogContract, ACommitBeforeJoiningOrAfterLeavingIsLostAndSaysWhich) {
+  const auto a = Open("a");
+  harness().Append(kAlpha0, Numbered(0, 1));
+  const Transaction transaction{{Part(kAlpha0, 1, {Topic::kSnapshot})}};
+  const CommitResult before = a->worker->Commit(transaction);
+  EXPECT_EQ(before.outcome, CommitOutcome::kLost);
+  EXPECT_THAT(before.lost, ElementsAre(kAlpha0));
+  a->Join();
+  a->listener.AwaitOwned(kAllPartitionCount);
+  EXPECT_TRUE(Committed(CommitAtLast(*a->worker, transaction)));
+  a->log->membership().Leave(absl::Seconds(10));
+  EXPECT_THAT(a->listener.owned(), IsEmpty());
+  const CommitResult after = a->worker->Commit(transaction);
+  EXPECT_EQ(after.outcome, CommitOutcome::kLost);
+  EXPECT_THAT(after.lost, ElementsAre(kAlpha0));
+  EXPECT_THAT(Snapshots(*a->log, kAlpha0), SizeIs(1));
+}
+
+TEST_P(LogContract, TheLastTransactionOfAPartitionIsCommittedWhileItsInstanceLeaves) {
+  const auto a = OpenOwner("a");
+  a->listener.SetOnRevoked([&](const std::vector<DomainPartition>& partitions) {
+    Transaction last;
+    for (const auto& partition : partitions) {
+      last.parts.push_back(Part(partition, 0, {Topic::kSnapshot}, "last"));
+      last.parts.back().ownership = OwnershipMark::kRelease;
+    }
+    EXPECT_TRUE(Committed(CommitAtLast(*a->worker, last)));
+  });
+  a->log->membership().Leave(absl::Seconds(20));
+  const size_t calls = CallsOf("a");
+  a->listener.SetOnRevoked(nullptr);
+  a->Close();
+  EXPECT_EQ(CallsOf("a"), calls);
+  const auto b = Open("b");
+  for (const auto& partition : {kAlpha0, kAlpha1, kBeta0, kBeta1}) {
+    EXPECT_THAT(ValuesOf(Snapshots(*b->log, partition)), ElementsAre("last"));
+  }
+}
+
 TEST_P(LogContract, ReadingGoesOnOverAReopening) {
   const auto a = OpenOwner("a");
   harness().Append(kAlpha0, Numbered(0, 3));
@@ -545,7 +647,7 @@ TEST_P(LogContract, ReadingGoesOnOverAReopening) {
   EXPECT_THAT(ValuesOf(PollAll(*a->worker, 2)[kAlpha0]), ElementsAre("3", "4"));
 }
 
-TEST_P(LogContract, ACommitForPartitionsOfOthersIsLostAndSaysWhich) {
+TEST_P(SharedLogContract, ACommitForPartitionsOfOthersIsLostAndSaysWhich) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");  // is no member: nothing is its own
   const CommitResult all = b->worker->Commit({{Part(kAlpha0, 1, {Topic::kSnapshot})}});
@@ -603,7 +705,7 @@ TEST_P(LogContract, OpeningCanBeCancelled) {
   EXPECT_TRUE(opened.ok() || absl::IsCancelled(opened.status())) << opened.status();
 }
 
-TEST_P(LogContract, OpeningFencesAnOwnerThatDidNotRelease) {
+TEST_P(SharedLogContract, OpeningFencesAnOwnerThatDidNotRelease) {
   const auto a = OpenOwner("a");
   harness().Append(kAlpha0, Numbered(0, 9));
   TransactionPart claim = Part(kAlpha0, 1, {Topic::kSnapshot}, "1");
@@ -616,7 +718,7 @@ TEST_P(LogContract, OpeningFencesAnOwnerThatDidNotRelease) {
   EXPECT_THAT(ValuesOf(Snapshots(*b->log, kAlpha0)), ElementsAre("1"));
 }
 
-TEST_P(LogContract, OpeningLeavesAnOwnerAloneThatReleased) {
+TEST_P(SharedLogContract, OpeningLeavesAnOwnerAloneThatReleased) {
   const auto a = OpenOwner("a");
   harness().Append(kAlpha0, Numbered(0, 9));
   harness().Append(kAlpha1, Numbered(0, 9));
@@ -642,7 +744,7 @@ TEST_P(LogContract, AnOwnerCanOpenItsOwnPartitionAgain) {
 }
 
 // An owner that died within a transaction holds up nobody until that times out.
-TEST_P(LogContract, TheTransactionThatADeadOwnerLeftOpenIsEndedAtOnce) {
+TEST_P(SharedLogContract, TheTransactionThatADeadOwnerLeftOpenIsEndedAtOnce) {
   {
     const auto a = OpenOwner("a");
     harness().Append(kAlpha0, Numbered(0, 9));
@@ -781,7 +883,7 @@ TEST_P(LogContract, AMemberAloneOwnsEverything) {
   EXPECT_TRUE(a->log->membership().joined());
 }
 
-TEST_P(LogContract, TwoMembersShareAndEachPartitionIsTakenBeforeItIsGiven) {
+TEST_P(SharedLogContract, TwoMembersShareAndEachPartitionIsTakenBeforeItIsGiven) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");
   b->Join();
@@ -807,7 +909,7 @@ TEST_P(LogContract, TwoMembersShareAndEachPartitionIsTakenBeforeItIsGiven) {
   }
 }
 
-TEST_P(LogContract, TheLastTransactionOfAPartitionIsCommittedWhileItIsHandedOver) {
+TEST_P(SharedLogContract, TheLastTransactionOfAPartitionIsCommittedWhileItIsHandedOver) {
   const auto a = OpenOwner("a");
   for (const auto& partition : {kAlpha0, kAlpha1, kBeta0, kBeta1}) {
     harness().Append(partition, Numbered(0, 3));
@@ -839,7 +941,7 @@ TEST_P(LogContract, TheLastTransactionOfAPartitionIsCommittedWhileItIsHandedOver
   a->listener.SetOnRevoked(nullptr);
 }
 
-TEST_P(LogContract, LeavingHandsEverythingOverAndThenTellsNothingMore) {
+TEST_P(SharedLogContract, LeavingHandsEverythingOverAndThenTellsNothingMore) {
   const auto a = OpenOwner("a");
   const auto b = Open("b");
   b->Join();
@@ -847,21 +949,15 @@ TEST_P(LogContract, LeavingHandsEverythingOverAndThenTellsNothingMore) {
   a->log->membership().Leave(absl::Seconds(10));
   EXPECT_FALSE(a->log->membership().joined());
   EXPECT_THAT(a->listener.owned(), IsEmpty());
-  const auto calls_of_a = [&] {
-    auto& calls = const_cast<RecordingListener::Timeline&>(timeline());
-    absl::MutexLock lock(&calls.mutex);
-    return std::count_if(calls.calls.begin(), calls.calls.end(),
-                         [](const auto& call) { return call.instance == "a"; });
-  };
-  const auto before = calls_of_a();
+  const size_t before = CallsOf("a");
   b->listener.AwaitOwned(kAllPartitionCount);
-  EXPECT_EQ(calls_of_a(), before);
+  EXPECT_EQ(CallsOf("a"), before);
   EXPECT_EQ(a->worker->Commit({{Part(kAlpha0, 1)}}).outcome, CommitOutcome::kLost);
 }
 
 // The group gives up on a member that takes too long. What that one still believes to own, it can't
 // commit for: not even with an identity that nobody has fenced.
-TEST_P(LogContract, AMemberThatTheGroupGaveUpOnCanNotCommit) {
+TEST_P(SharedLogContract, AMemberThatTheGroupGaveUpOnCanNotCommit) {
   const auto a = OpenOwner("a");
   harness().Append(kAlpha0, Numbered(0, 9));
   CommitSnapshots(*a->worker, kAlpha0, 1);
@@ -904,5 +1000,6 @@ TEST_P(LogContract, AMemberThatTheGroupGaveUpOnCanNotCommit) {
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(LogContract);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SharedLogContract);
 
 }  // namespace esd

@@ -1,7 +1,10 @@
-// What every Log must do, as a suite: an implementation's test instantiates it with a way to make
-// one (log_contract_memory_test.cc, log_contract_kafka_test.cc).
+// What every Log must do, as two suites: an implementation's test instantiates them with a way to
+// make one (log_contract_memory_test.cc, log_contract_kafka_test.cc,
+// log_contract_embedded_test.cc). SharedLogContract is for logs that several instances share,
+// beside LogContract.
 //
 //   INSTANTIATE_TEST_SUITE_P(Memory, LogContract, testing::Values(&MakeMemoryHarness));
+//   INSTANTIATE_TEST_SUITE_P(Memory, SharedLogContract, testing::Values(&MakeSharedHarness));
 #ifndef ESD_TESTS_LOG_LOG_CONTRACT_TEST_H_
 #define ESD_TESTS_LOG_LOG_CONTRACT_TEST_H_
 
@@ -32,8 +35,8 @@ class OpenTransaction {
   virtual void Abort() = 0;
 };
 
-// A fresh log with the domains `alpha` and `beta`, two partitions each, for any number of
-// instances. They go before the harness.
+// A fresh log with the domains `alpha` and `beta`, two partitions each, for one instance at a time.
+// It goes before the harness.
 class LogContractHarness {
  public:
   virtual ~LogContractHarness() = default;
@@ -48,7 +51,11 @@ class LogContractHarness {
   // Deletes the records below `begin`, as retention does; not of a snapshot topic, which is
   // compacted.
   virtual void Truncate(const DomainPartition& partition, Topic topic, Offset begin) = 0;
+};
 
+// For any number of instances.
+class SharedLogContractHarness : public LogContractHarness {
+ public:
   // The group gives up on the instance's member. It is told as soon as its listener has returned
   // from whatever it is doing.
   virtual void Expel(const std::string& instance) = 0;
@@ -129,22 +136,44 @@ struct ContractInstance {
   std::unique_ptr<WorkerLog> worker;
 };
 
-class LogContract
-    : public testing::TestWithParam<std::function<std::unique_ptr<LogContractHarness>()>> {
+class LogContractFixture : public testing::Test {
  protected:
-  LogContract() : harness_(GetParam()()) {}
-
-  LogContractHarness& harness() { return *harness_; }
+  explicit LogContractFixture(LogContractHarness* harness) : harness_(harness) {}
 
   std::unique_ptr<ContractInstance> Open(const std::string& id);
   // Opened, joined, and owner of everything.
   std::unique_ptr<ContractInstance> OpenOwner(const std::string& id);
 
   const RecordingListener::Timeline& timeline() const { return timeline_; }
+  // So far, to the instance.
+  size_t CallsOf(const std::string& instance);
 
  private:
   RecordingListener::Timeline timeline_;
-  const std::unique_ptr<LogContractHarness> harness_;
+  LogContractHarness* const harness_;
+};
+
+// Keeps the harness of a fixture that stands before it.
+template <typename Harness>
+class WithHarness : public testing::WithParamInterface<std::function<std::unique_ptr<Harness>()>> {
+ protected:
+  WithHarness()
+      : harness_(
+            testing::WithParamInterface<std::function<std::unique_ptr<Harness>()>>::GetParam()()) {}
+  Harness& harness() { return *harness_; }
+
+ private:
+  const std::unique_ptr<Harness> harness_;
+};
+
+class LogContract : public WithHarness<LogContractHarness>, public LogContractFixture {
+ protected:
+  LogContract() : LogContractFixture(&harness()) {}
+};
+
+class SharedLogContract : public WithHarness<SharedLogContractHarness>, public LogContractFixture {
+ protected:
+  SharedLogContract() : LogContractFixture(&harness()) {}
 };
 
 }  // namespace esd

@@ -16,7 +16,6 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -40,8 +39,6 @@ struct EmbeddedLogOptions {
   // For PartitionOwner.
   std::string instance_id;
   std::string address;
-  // The largest record, in bytes: as with Kafka's defaults.
-  size_t max_record_bytes = size_t{1} << 20;
   // How long records of these topics stay, at least; they are removed some minutes later.
   absl::Duration command_retention = absl::Hours(7 * 24);
   absl::Duration reply_retention = absl::Hours(2 * 24);

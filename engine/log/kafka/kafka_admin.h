@@ -28,7 +28,7 @@ namespace esd::kafka {
 // one thread at a time.
 class KafkaAdmin {
  public:
-  static constexpr absl::Duration kDefaultTimeout = absl::Seconds(10);
+  static constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
 
   // Doesn't talk to a broker yet. kInvalidArgument for properties that CheckKafkaProperties()
   // refuses.

@@ -1,4 +1,4 @@
-#include "engine/store/rocksdb_log_files.h"
+#include "engine/rocksdb/log_files.h"
 
 #include <absl/synchronization/mutex.h>
 #include <absl/time/clock.h>

@@ -1,7 +1,7 @@
 // The files that RocksDB writes besides its tables, made safe: the write-ahead log against a power
 // failure, its own log against a full disk.
-#ifndef ESD_ENGINE_STORE_ROCKSDB_LOG_FILES_H_
-#define ESD_ENGINE_STORE_ROCKSDB_LOG_FILES_H_
+#ifndef ESD_ENGINE_ROCKSDB_LOG_FILES_H_
+#define ESD_ENGINE_ROCKSDB_LOG_FILES_H_
 
 #include <memory>
 #include <string>
@@ -31,4 +31,4 @@ std::shared_ptr<rocksdb::Logger> MakeInfoLog(const std::string& path);
 
 }  // namespace esd
 
-#endif  // ESD_ENGINE_STORE_ROCKSDB_LOG_FILES_H_
+#endif  // ESD_ENGINE_ROCKSDB_LOG_FILES_H_
