@@ -18,14 +18,14 @@ int main(int argc, char** argv) {
     const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
+  const esd::cmd::Terminals terminals = {isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1,
+                                         isatty(STDERR_FILENO) == 1};
   const auto serve = [](const esd::cmd::ServeOptions& options) {
     return esd::cmd::Serve(options, [](esd::Engine&) { return absl::OkStatus(); });
   };
   const auto dev = [program = std::string(argv[0])](const esd::cmd::DevOptions& options) {
     return esd::cmd::Dev(options, program);
   };
-  const esd::cmd::Terminals terminals = {isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1,
-                                         isatty(STDERR_FILENO) == 1};
   return esd::cmd::Run(std::vector<std::string>(argv + 1, argv + argc),
                        {std::cout, std::cerr, env, domains, serve, dev, STDIN_FILENO, terminals});
 }

@@ -110,6 +110,18 @@ std::vector<OptionSpec> ApiOptions() {
   };
 }
 
+std::vector<OptionSpec> DevOptions() {
+  return {
+      {"demo", "", OptionKind::kSwitch, "false",
+       "Send a registration with a rename right behind it, then three renames at once, and show "
+       "the events.",
+       ""},
+      {"exit-after-demo", "", OptionKind::kSwitch, "false",
+       "With --demo: end when the events were seen. Exit code 1 if they are not as they should be.",
+       ""},
+  };
+}
+
 // Of the commands that talk to a running engine.
 std::vector<OptionSpec> ClientOptions() {
   return {
@@ -126,18 +138,6 @@ std::vector<OptionSpec> ClientOptions() {
        "Certificate to show to the server (PEM), for one with --tls-client-ca.", ""},
       {"tls-client-key", "FILE", OptionKind::kText, "",
        "Private key of --tls-client-cert (PEM, without a passphrase).", ""},
-  };
-}
-
-std::vector<OptionSpec> DevOptions() {
-  return {
-      {"demo", "", OptionKind::kSwitch, "false",
-       "Send a registration with a rename right behind it, then three renames at once, and show "
-       "the events.",
-       ""},
-      {"exit-after-demo", "", OptionKind::kSwitch, "false",
-       "With --demo: end when the events were seen. Exit code 1 if they are not as they should be.",
-       ""},
   };
 }
 
@@ -186,8 +186,8 @@ std::vector<OptionSpec> AllOptions(const GetEnv& env) {
   std::vector<OptionSpec> specs = KafkaOptions();
   Append(ServeOptions(env), specs);
   Append(ApiOptions(), specs);
-  Append(ClientOptions(), specs);
   Append(DevOptions(), specs);
+  Append(ClientOptions(), specs);
   Append(CommonOptions(), specs);
   return specs;
 }

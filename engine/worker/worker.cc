@@ -222,8 +222,6 @@ absl::Status Worker::HandleFinishedRestores() {
       return status;
     partitions_[partition] = std::move(state);
     environment_.metrics->PartitionRestored(partition).Set(1);
-    absl::MutexLock lock(&mutex_);
-    restoring_.erase(partition);
   }
   return absl::OkStatus();
 }
@@ -490,10 +488,15 @@ StoreUpdate Worker::UpdateOf(size_t i, Batch* batch) {
 void Worker::TellCommitted(const Batch& batch, const std::vector<StoreUpdate>& updates) {
   for (size_t i = 0; i < updates.size(); ++i) {
     const DomainPartition& partition = updates[i].partition;
-    const bool was_claimed = std::exchange(partitions_.at(partition).claimed, true);
-    if (environment_.listener == nullptr) continue;
-    if (!was_claimed) environment_.listener->OnServing(partition);
-    environment_.listener->OnCommitted({partition, batch.effects[i].results, updates[i].snapshots});
+    const bool is_claimed_now = !std::exchange(partitions_.at(partition).claimed, true);
+    if (environment_.listener != nullptr) {
+      if (is_claimed_now) environment_.listener->OnServing(partition);
+      environment_.listener->OnCommitted(
+          {partition, batch.effects[i].results, updates[i].snapshots});
+    }
+    if (!is_claimed_now) continue;
+    absl::MutexLock lock(&mutex_);
+    restoring_.erase(partition);
   }
 }
 

@@ -74,7 +74,7 @@ class Worker {
   // Lets go of the partitions without another commit. Returns when that is done.
   void Drop(const std::vector<DomainPartition>& partitions);
 
-  // Partitions that are assigned but not restored yet.
+  // Partitions that are assigned but not restored and claimed, and so not served, yet.
   int restoring() const;
 
  private:

@@ -25,7 +25,7 @@ class WorkerPool : public MembershipListener {
   void OnLost(const std::vector<DomainPartition>& partitions) override;
   void OnFailed(const absl::Status& error) override { environment_.on_failure(error); }
 
-  // Partitions that are assigned but not restored yet. Any thread.
+  // Partitions that are assigned but not restored and claimed, and so not served, yet. Any thread.
   int restoring() const;
 
  private:
