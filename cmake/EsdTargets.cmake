@@ -87,19 +87,23 @@ function(esd_benchmark)
   esd_binary(NAME ${ARG_NAME} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} benchmark::benchmark_main)
 endfunction()
 
-# Files are given relative to proto/; headers are included as "esd/v1/a.pb.h".
+# Files are given relative to proto/, or to ESD_PROTO_ROOT if it is set; headers are included as "esd/v1/a.pb.h".
 function(esd_proto)
   cmake_parse_arguments(ARG "" "NAME" "FILES;DEPS" ${ARGN})
   set(out ${CMAKE_BINARY_DIR}/proto)
+  set(root ${CMAKE_SOURCE_DIR}/proto)
+  if(ESD_PROTO_ROOT)
+    set(root ${ESD_PROTO_ROOT})
+  endif()
   set(generated)
   foreach(file ${ARG_FILES})
     string(REGEX REPLACE "\\.proto$" "" stem ${file})
     add_custom_command(
       OUTPUT ${out}/${stem}.pb.cc ${out}/${stem}.pb.h
       COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
-      COMMAND protobuf::protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --cpp_out=${out}
-              ${CMAKE_SOURCE_DIR}/proto/${file}
-      DEPENDS ${CMAKE_SOURCE_DIR}/proto/${file}
+      COMMAND protobuf::protoc --proto_path=${root} --cpp_out=${out}
+              ${root}/${file}
+      DEPENDS ${root}/${file}
       COMMENT "protoc ${file}")
     list(APPEND generated ${out}/${stem}.pb.cc)
   endforeach()

@@ -17,8 +17,10 @@ endif()
 
 find_program(ESD_CCACHE ccache)
 if(ESD_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${ESD_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${ESD_CCACHE})
+  # Wherever the checkout stands: the build of the image finds what was compiled outside.
+  set(launcher env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${ESD_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 find_program(ESD_MOLD mold)
 if(ESD_MOLD)

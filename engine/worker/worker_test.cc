@@ -554,6 +554,19 @@ TEST_F(WorkerTest, ADropDuringARestoreEndsTheRestore) {
   EXPECT_THAT(Events(1), SizeIs(1));
 }
 
+// Whoever is told that an instance is ready may call it at once.
+TEST_F(WorkerTest, APartitionIsRestoringUntilItsClaimIsCommitted) {
+  const auto a = Start("a");
+  std::atomic<int> at_first_commit = -1;
+  a->log().OnCommit([&](const Transaction&) {
+    int unset = -1;
+    at_first_commit.compare_exchange_strong(unset, a->pool().restoring());
+  });
+  cluster_.Assign("a", {P(1)});
+  EXPECT_TRUE(Await([&] { return a->pool().restoring() == 0; }));
+  EXPECT_EQ(at_first_commit, 1);
+}
+
 TEST_F(WorkerTest, RestoringIsCountedUntilThePartitionIsProcessed) {
   const auto a = Start("a");
   EXPECT_EQ(a->pool().restoring(), 0);

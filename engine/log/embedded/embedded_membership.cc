@@ -1,14 +1,22 @@
 #include "engine/log/embedded/embedded_membership.h"
 
 namespace esd::embedded {
+namespace {
+
+// The listener only notes what it is told.
+constexpr absl::Duration kAssignTimeout = absl::Seconds(10);
+
+}  // namespace
 
 EmbeddedMembership::~EmbeddedMembership() { Leave(absl::InfiniteDuration()); }
 
 absl::Status EmbeddedMembership::Join(MembershipListener* listener) {
   absl::MutexLock lock(&mutex_);
-  if (joined_ || leaving_) return absl::FailedPreconditionError("a log can be joined once");
-  joined_ = true;
+  if (begun_ || leaving_) return absl::FailedPreconditionError("a log can be joined once");
+  begun_ = true;
   thread_ = std::jthread([this, listener] { Run(listener); });
+  // Who is told that it has joined may rely on its listener knowing the partitions.
+  mutex_.AwaitWithTimeout(absl::Condition(&joined_), kAssignTimeout);
   return absl::OkStatus();
 }
 
@@ -37,6 +45,7 @@ void EmbeddedMembership::Run(MembershipListener* listener) {
   absl::Status failure;
   {
     absl::MutexLock lock(&mutex_);
+    joined_ = !leaving_;
     const auto due = [this]()
                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return leaving_ || !failure_.ok(); };
     mutex_.Await(absl::Condition(&due));

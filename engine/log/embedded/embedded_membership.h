@@ -38,7 +38,8 @@ class EmbeddedMembership final : public Membership {
   LogState* const state_;
 
   mutable absl::Mutex mutex_;
-  bool joined_ ABSL_GUARDED_BY(mutex_) = false;
+  bool begun_ ABSL_GUARDED_BY(mutex_) = false;
+  bool joined_ ABSL_GUARDED_BY(mutex_) = false;  // and the listener knows its partitions
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   bool left_ ABSL_GUARDED_BY(mutex_) = false;  // the listener is called no more
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
