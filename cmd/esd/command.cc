@@ -1,6 +1,8 @@
 // What all commands share: errors, exit codes, -o.
 #include <absl/strings/str_cat.h>
 
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
 #include <string>
 
 #include "cmd/esd/command_line.h"

@@ -44,7 +44,7 @@ std::string MarkdownText(const std::string& text) {
   bool code = false;
   for (const char c : text) {
     if (c == '`') code = !code;
-    if (!code && (c == '<' || c == '*' || c == '_' || c == '|')) escaped.push_back('\\');
+    if (!code && (c == '<' || c == '*' || c == '|')) escaped.push_back('\\');
     escaped.push_back(c);
   }
   return escaped;
@@ -109,7 +109,7 @@ void MarkdownWriter::Paragraph(const std::string& text) {
 
 void MarkdownWriter::Code(const std::vector<std::string>& lines) {
   EndItems();
-  out_ << "```sh\n";
+  out_ << "```text\n";
   for (const std::string& line : lines) out_ << line << "\n";
   out_ << "```\n\n";
 }

@@ -65,9 +65,7 @@ std::string WhyNotConnected(const std::string& message, const std::string& addre
 }
 
 std::string Next(const CallError& error) {
-  if (error.reason == "UNKNOWN_DOMAIN")
-    return absl::StrCat("give --domain one of: ", Metadata(error, "known"));
-  if (error.reason == "UNKNOWN_TYPE") return absl::StrCat("there are: ", Metadata(error, "known"));
+  if (error.reason == "UNKNOWN_DOMAIN") return "name one of them with --domain";
   if (error.reason == "AGGREGATE_NOT_FOUND") return "`esd aggregate list` shows which there are";
   if (error.reason == "DEAD_LETTER_NOT_FOUND")
     return "`esd dead-letters list` shows which there are";

@@ -49,7 +49,9 @@ absl::Status ReadMember(std::string_view name, ondemand::value value,
     ondemand::object object;
     if (value.get_object().get(object) || object.raw_json().get(text))
       return Broken("\"command\" must be an object");
-    request->mutable_payload()->set_json(std::string(text));
+    // The text runs up to the next member.
+    request->mutable_payload()->set_json(
+        std::string(absl::StripTrailingAsciiWhitespace(ToAbsl(text))));
   } else {
     return Broken(absl::StrCat("there is no member ", JsonString(name)));
   }

@@ -189,10 +189,14 @@ int LineSender::End() {
                                       " and those behind it were not sent; go on with: tail -n +",
                                       next, " FILE | esd command send -"));
   }
-  return session_.Fail(absl::StrCat(
-      "stopped: line ", first_failed_, " failed, what is before line ", next,
-      " was sent with it; go on with: tail -n +", next,
-      " FILE | esd command send - (--keep-going doesn't stop, --batch-size 1 stops at the line)"));
+  const std::string with_it =
+      next == first_failed_ + 1
+          ? ""
+          : absl::StrCat(", and the lines up to ", next - 1,
+                         " were sent with it (--batch-size 1 stops at the line itself)");
+  return session_.Fail(absl::StrCat("stopped: line ", first_failed_, " failed", with_it,
+                                    "; go on behind with: tail -n +", next,
+                                    " FILE | esd command send -, or use --keep-going"));
 }
 
 int LineSender::Run() {
