@@ -15,10 +15,16 @@ namespace esd::api {
 namespace {
 
 constexpr absl::Duration kLogRetry = absl::Milliseconds(500);
+// Somebody has to make room first.
+constexpr absl::Duration kFullLogRetry = absl::Seconds(5);
 
 // Nothing was, or will be, written.
 google::rpc::Status AppendFailed(const absl::Status& status) {
   const std::string message(status.message());
+  if (IsLogFull(status)) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "LOG_FULL", message,
+                     {.retry_after = kFullLogRetry});
+  }
   if (absl::IsResourceExhausted(status)) return TooManyInFlight("the producer's queue");
   if (absl::IsInvalidArgument(status))
     return MakeError(absl::StatusCode::kInvalidArgument, "COMMAND_TOO_LARGE", message);
