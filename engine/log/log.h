@@ -150,6 +150,8 @@ struct CommitResult {
   std::vector<Written> written;
   // With kLost, which.
   std::vector<DomainPartition> lost;
+  // With kAborted: the log's disk is full. The same transaction succeeds when there is room again.
+  bool no_room = false;
 };
 
 // Bounds on what one Poll() returns.
@@ -180,7 +182,8 @@ class WorkerLog {
   virtual CommitResult Commit(const Transaction& transaction) = 0;
 
   // Takes this worker's identity up again after kFenced or kUnknown: when it returns OK, whatever
-  // Commit() left unfinished is either committed or aborted.
+  // Commit() left unfinished is either committed or aborted. kResourceExhausted while the log's
+  // disk is full: worth another try for as long as that takes.
   virtual absl::Status Reopen() = 0;
 
   // The position that the last committed transaction set for the partition; nothing when there was
@@ -333,6 +336,10 @@ class Membership {
 class Log {
  public:
   virtual ~Log() = default;
+
+  // Whether other instances can take over from this one. If not, it had better wait for what may
+  // pass, like a full disk, than give up.
+  virtual bool shared() const { return true; }
 
   // Number of partitions of the domain's topics; the domain is one that the log was opened for.
   virtual int32_t PartitionCount(const std::string& domain) const = 0;

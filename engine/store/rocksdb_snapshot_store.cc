@@ -131,7 +131,7 @@ class RocksdbSnapshotStore final : public SnapshotStore {
       s = Add(update, &batch);
       if (!s.ok()) break;
     }
-    if (s.ok()) s = database_.db->Write(SortedWrite(), &batch);
+    if (s.ok()) s = Write(SortedWrite(), &batch);
     return ToStatus("write", path_, s);
   }
 
@@ -200,7 +200,7 @@ class RocksdbSnapshotStore final : public SnapshotStore {
     // While compactions lag behind, RocksDB slows such a write down before it gets into line with
     // the others.
     options.low_pri = true;
-    if (s.ok()) s = database_.db->Write(options, &batch);
+    if (s.ok()) s = Write(options, &batch);
     return ToStatus("write the history of", path_, s);
   }
 
@@ -216,6 +216,16 @@ class RocksdbSnapshotStore final : public SnapshotStore {
   }
 
  private:
+  // After a write that found no room, RocksDB takes none until it is told to go on. What failed may
+  // come back with the log after a crash: it is written again, as the log that this is a copy of
+  // has it.
+  rocksdb::Status Write(const rocksdb::WriteOptions& options, rocksdb::WriteBatch* batch) {
+    const rocksdb::Status s = database_.db->Write(options, batch);
+    if (!s.IsNoSpace()) return s;
+    const rocksdb::Status resumed = database_.db->Resume();
+    return resumed.ok() ? database_.db->Write(options, batch) : s;
+  }
+
   static rocksdb::WriteOptions SortedWrite() {
     rocksdb::WriteOptions options;
     options.memtable_insert_hint_per_batch = true;  // the same for writes side by side

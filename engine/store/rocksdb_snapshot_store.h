@@ -11,6 +11,7 @@
 // Keys start with the partition, so that a partition can be dropped as a range. Write batches go
 // through the write-ahead log but are not synced: with Kafka the changelog is the truth, a `kill
 // -9` loses nothing and a power failure at most the tail, which is replayed from the checkpoint.
+// While the disk is full, writes are RESOURCE_EXHAUSTED; they succeed again when there is room.
 #ifndef ESD_ENGINE_STORE_ROCKSDB_SNAPSHOT_STORE_H_
 #define ESD_ENGINE_STORE_ROCKSDB_SNAPSHOT_STORE_H_
 

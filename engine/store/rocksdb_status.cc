@@ -28,6 +28,7 @@ std::string Describe(const char* what, const std::string& path, const rocksdb::S
 absl::Status ToStatus(const char* what, const std::string& path, const rocksdb::Status& s) {
   if (s.ok()) return absl::OkStatus();
   if (IsBroken(s)) return absl::DataLossError(Describe(what, path, s));
+  if (s.IsNoSpace()) return absl::ResourceExhaustedError(Describe(what, path, s));
   return absl::InternalError(Describe(what, path, s));
 }
 

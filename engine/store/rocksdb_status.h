@@ -12,7 +12,8 @@ class Status;
 
 namespace esd {
 
-// For an operation on an open store: kDataLoss when it is broken, else kInternal. The text says
+// For an operation on an open store: kDataLoss when it is broken, kResourceExhausted when its disk
+// is full, else kInternal. The text says
 // what to do, and never has a key. `what` goes behind "can't".
 absl::Status ToStatus(const char* what, const std::string& path, const rocksdb::Status& s);
 

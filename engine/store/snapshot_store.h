@@ -49,7 +49,8 @@ struct StoreUpdate {
 
 // Every function may be called from any thread; updates of one partition come from one thread at a
 // time. Errors: kDataLoss when what is stored can't be read back (a broken disk or file: rebuild
-// the store), kInternal for other failures of the storage.
+// the store), kResourceExhausted while the disk is full, kInternal for other failures of the
+// storage.
 class SnapshotStore {
  public:
   virtual ~SnapshotStore() = default;

@@ -20,6 +20,7 @@ using State = HistoryStatus::State;
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLastRetry = absl::Seconds(2);
+constexpr absl::Duration kRoomPause = absl::Milliseconds(500);
 constexpr absl::Duration kProgressInterval = absl::Seconds(10);
 
 // What is written at once: small enough that a transaction of a worker hardly waits for it.
@@ -172,6 +173,12 @@ class History::Rebuild {
   absl::Status Write() {
     if (stop_.stop_requested()) return absl::CancelledError("the rebuild was cancelled");
     store_failure_ = history_.store_->UpdateHistory(partition_, events_, next_);
+    while (absl::IsResourceExhausted(store_failure_) && !history_.log_->shared()) {
+      // Its disk is full; the worker, which waits for the same, says so.
+      history_.Rest(kRoomPause, stop_);
+      if (stop_.stop_requested()) return absl::CancelledError("the rebuild was cancelled");
+      store_failure_ = history_.store_->UpdateHistory(partition_, events_, next_);
+    }
     // Not worth another try, whatever its code: the instance can't go on.
     if (!store_failure_.ok())
       return absl::InternalError(absl::StrCat("the store failed: ", store_failure_.message()));

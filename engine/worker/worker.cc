@@ -316,7 +316,8 @@ void Worker::AddClaims(Batch* batch) {
 }
 
 absl::Status Worker::Commit(Batch* batch) {
-  for (int attempt = 0; !batch->empty(); ++attempt) {
+  bool waits_for_room = false;
+  for (int attempt = 0; !batch->empty();) {
     const absl::Time begin = absl::Now();
     CommitResult result = log_->Commit(batch->transaction);
     environment_.metrics->Transactions(MetricOf(result.outcome)).Increment();
@@ -325,8 +326,12 @@ absl::Status Worker::Commit(Batch* batch) {
       batch->written = std::move(result.written);
       return absl::OkStatus();
     }
-    spdlog::warn("worker {}: the transaction is tried again: {}", index_, result.reason);
-    if (attempt == kMaxAttempts) {
+    // A full disk is waited for, however long that takes, and reported once.
+    if (!result.no_room || !std::exchange(waits_for_room, true)) {
+      spdlog::warn("worker {}: the transaction is tried again: {}", index_, result.reason);
+    }
+    if (!result.no_room || stopping()) ++attempt;
+    if (attempt > kMaxAttempts) {
       return absl::UnavailableError(absl::StrCat(
           "no transaction succeeded in ", kMaxAttempts, " attempts, last: ", result.reason,
           "; check the broker, and that no other process runs with "
@@ -335,8 +340,8 @@ absl::Status Worker::Commit(Batch* batch) {
     const absl::StatusOr<bool> committed = Recover(result, batch);
     if (!committed.ok()) return committed.status();
     if (*committed) return absl::OkStatus();
-    RemoveUnwanted(attempt >= kHandOverAttempts, batch);
-    if (!batch->empty()) Pause(PauseAfter(attempt));
+    RemoveUnwanted(result.no_room || attempt > kHandOverAttempts, batch);
+    if (!batch->empty()) Pause(result.no_room ? kLastPause : PauseAfter(attempt - 1));
   }
   return absl::OkStatus();
 }
@@ -365,15 +370,21 @@ absl::StatusOr<bool> Worker::Recover(const CommitResult& result, Batch* batch) {
 
 absl::Status Worker::Reopen(std::string_view why, Batch* batch) {
   environment_.metrics->ProducerReopens(why).Increment();
+  bool waits_for_room = false;
   for (int attempt = 0;; ++attempt) {
     absl::Status status = log_->Reopen();
-    if (status.ok() || !MayPass(status) || attempt == kMaxAttempts) return status;
-    spdlog::warn("worker {}: opening the producer is tried again: {}", index_,
-                 std::string(status.message()));
+    const bool no_room = absl::IsResourceExhausted(status);
+    if (status.ok() || !(MayPass(status) || no_room)) return status;
+    if (no_room && !stopping()) attempt = 0;
+    if (attempt == kMaxAttempts) return status;
+    if (!no_room || !std::exchange(waits_for_room, true)) {
+      spdlog::warn("worker {}: opening the producer is tried again: {}", index_,
+                   std::string(status.message()));
+    }
     // Whoever wants a partition back doesn't wait for a broker that doesn't answer.
     RemoveUnwanted(/*also_handed_over=*/true, batch);
     if (batch->empty()) return absl::OkStatus();
-    Pause(PauseAfter(attempt));
+    Pause(no_room ? kLastPause : PauseAfter(attempt));
   }
 }
 
@@ -452,9 +463,39 @@ absl::Status Worker::Publish(Batch batch) {
     environment_.metrics->transaction_commands().Observe(static_cast<double>(commands));
     if (environment_.history != nullptr) environment_.history->GiveWay();
   }
-  if (absl::Status status = environment_.store->Apply(updates); !status.ok()) return status;
-  TellCommitted(batch, updates);
+  const absl::StatusOr<bool> applied = Apply(updates);
+  if (!applied.ok()) return applied.status();
+  if (*applied) TellCommitted(batch, updates);
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Worker::Apply(const std::vector<StoreUpdate>& updates) {
+  for (bool told = false;;) {
+    absl::Status status = environment_.store->Apply(updates);
+    if (status.ok()) return true;
+    if (!absl::IsResourceExhausted(status) || environment_.log->shared() || stopping()) {
+      return status;
+    }
+    if (!std::exchange(told, true)) {
+      spdlog::error("worker {}: it goes on when there is room: {}", index_,
+                    std::string(status.message()));
+    }
+    if (LettingGoIsAsked()) break;
+    Pause(kLastPause);
+  }
+  for (const StoreUpdate& update : updates) Forget(update.partition);
+  return false;
+}
+
+bool Worker::LettingGoIsAsked() const {
+  absl::MutexLock lock(&mutex_);
+  return std::any_of(requests_.begin(), requests_.end(),
+                     [](const Request& request) { return request.kind != Request::Kind::kAssign; });
+}
+
+bool Worker::stopping() const {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
 }
 
 StoreUpdate Worker::UpdateOf(size_t i, Batch* batch) {

@@ -155,6 +155,9 @@ class Worker {
   absl::StatusOr<Batch> Process(PolledRecords commands);
   absl::Status Commit(Batch* batch);
   absl::Status Publish(Batch batch);
+  // Puts the updates into the store, once its disk has room. False when this worker was asked
+  // meanwhile to let go of partitions: then it has, and the store catches up some time later.
+  absl::StatusOr<bool> Apply(const std::vector<StoreUpdate>& updates);
   // What the i-th part of the batch, which is committed, changes in the store.
   StoreUpdate UpdateOf(size_t i, Batch* batch);
   // Tells the listener, once the store has the updates.
@@ -174,6 +177,8 @@ class Worker {
   absl::StatusOr<bool> ComparePositions(Batch* batch);
   // Removes parts of partitions that this worker is asked to let go of.
   void RemoveUnwanted(bool also_handed_over, Batch* batch);
+  bool LettingGoIsAsked() const;
+  bool stopping() const;
   // Waits, but not longer than until a request comes in.
   void Pause(absl::Duration duration);
   void Count(const DomainPartition& partition, const std::vector<CommandResult>& results,

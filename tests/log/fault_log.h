@@ -110,6 +110,7 @@ class FaultLog : public Log {
   // Calls of Commit() between a kFenced or kUnknown and the Reopen() that should follow.
   int commits_while_closed() const { return Get(&Counters::commits_while_closed); }
 
+  bool shared() const override { return log_->shared(); }
   int32_t PartitionCount(const std::string& domain) const override {
     return log_->PartitionCount(domain);
   }

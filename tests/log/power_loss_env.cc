@@ -88,6 +88,14 @@ class TestDisk::FileSystem : public rocksdb::FileSystemWrapper {
     absl::MutexLock lock(&mutex_);
     room_ = bytes;
   }
+  void FailSyncs(int count) {
+    absl::MutexLock lock(&mutex_);
+    failing_syncs_ = count;
+  }
+  bool SyncFails() {
+    absl::MutexLock lock(&mutex_);
+    return failing_syncs_ > 0 && failing_syncs_-- > 0;
+  }
   void SetFreeBytes(int64_t bytes) {
     absl::MutexLock lock(&mutex_);
     free_ = bytes;
@@ -111,6 +119,7 @@ class TestDisk::FileSystem : public rocksdb::FileSystemWrapper {
   int64_t left_ ABSL_GUARDED_BY(mutex_) = kEndless;
   int64_t operations_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t room_ ABSL_GUARDED_BY(mutex_) = kEndless;
+  int failing_syncs_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t free_ ABSL_GUARDED_BY(mutex_) = kEndless;
   std::map<std::string, File> files_ ABSL_GUARDED_BY(mutex_);
   std::vector<Rename> renames_ ABSL_GUARDED_BY(mutex_);
@@ -139,6 +148,7 @@ class DiskFile : public rocksdb::FSWritableFileOwnerWrapper {
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
     if (IOStatus s = disk_->Operate(); !s.ok()) return s;
+    if (disk_->SyncFails()) return IOStatus::IOError("the test's disk doesn't sync");
     // The test's process doesn't lose its power: the kernel has it.
     IOStatus s = target()->Flush(options, debug);
     if (s.ok()) disk_->Synced(name_);
@@ -305,6 +315,7 @@ void TestDisk::CutAfter(int64_t operations) { file_system_->CutAfter(operations)
 bool TestDisk::cut() const { return file_system_->cut(); }
 void TestDisk::LosePower() { file_system_->LosePower(); }
 void TestDisk::SetRoom(int64_t bytes) { file_system_->SetRoom(bytes); }
+void TestDisk::FailSyncs(int count) { file_system_->FailSyncs(count); }
 void TestDisk::SetFreeBytes(int64_t bytes) { file_system_->SetFreeBytes(bytes); }
 int64_t TestDisk::operations() const { return file_system_->operations(); }
 

@@ -35,6 +35,7 @@ class TestDisk {
 
   // Any thread. Room for so many bytes more: a write beyond that is done in part and fails.
   void SetRoom(int64_t bytes);
+  void FailSyncs(int count);         // the next ones, of files, do nothing and fail
   void SetFreeBytes(int64_t bytes);  // what the file system says
   int64_t operations() const;
 

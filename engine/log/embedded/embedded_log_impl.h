@@ -25,6 +25,7 @@ class EmbeddedLog final : public Log {
   static absl::StatusOr<std::unique_ptr<EmbeddedLog>> Open(EmbeddedLogOptions options);
   ~EmbeddedLog() override = default;
 
+  bool shared() const override { return false; }
   int32_t PartitionCount(const std::string& domain) const override {
     return partition_counts_.at(domain);
   }

@@ -129,22 +129,23 @@ CommitResult EmbeddedWorkerLog::Commit(const Transaction& transaction) {
         {&state_->partitions.at(part.partition), part.next_command_offset, part.ownership});
     for (const OutputRecord& record : part.records) {
       if (const size_t size = SizeOf(record); size > MaxRecordBytes(record.topic)) {
-        return {CommitOutcome::kAborted,
-                absl::StrCat("a record of ", size, " bytes is larger than ",
-                             kafka::TopicName("", domain, record.topic), " takes, which is ",
-                             MaxRecordBytes(record.topic)),
-                {},
-                {}};
+        CommitResult refused;
+        refused.outcome = CommitOutcome::kAborted;
+        refused.reason = absl::StrCat("a record of ", size, " bytes is larger than ",
+                                      kafka::TopicName("", domain, record.topic),
+                                      " takes, which is ", MaxRecordBytes(record.topic));
+        return refused;
       }
       TopicLog& log = state_->partitions.at({domain, record.partition}).of(record.topic);
       request->records.push_back({&log, EncodeRecord(record, now_ms)});
     }
   }
   WriteRequest::Result result = writer_->Write(request);
-  CommitResult committed{ToCommitOutcome(result.outcome),
-                         std::string(result.why.message()),
-                         {},
-                         std::move(result.lost)};
+  CommitResult committed;
+  committed.outcome = ToCommitOutcome(result.outcome);
+  committed.reason = std::string(result.why.message());
+  committed.no_room = result.outcome == Outcome::kRefused && absl::IsResourceExhausted(result.why);
+  committed.lost = std::move(result.lost);
   if (result.outcome == Outcome::kWritten) {
     committed.written = WrittenOf(transaction, request->records);
   }

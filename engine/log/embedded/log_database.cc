@@ -116,14 +116,22 @@ absl::Status LogDatabase::CheckFamilies() const {
   const rocksdb::Status s =
       rocksdb::DB::ListColumnFamilies(MakeDbOptions(directory_, env_), directory_, &names);
   if (!s.ok()) return ToOpenStatus(s);
-  // Fewer: its making was interrupted, or it is something else; CheckIdentity() tells.
   const bool ours = names.size() <= kFamilyNames.size() &&
                     std::equal(names.begin(), names.end(), kFamilyNames.begin());
-  if (ours) return absl::OkStatus();
+  if (ours && names.size() == kFamilyNames.size()) return absl::OkStatus();
+  if (ours && IsEmptyDatabase()) return absl::OkStatus();  // its making was interrupted
   return absl::FailedPreconditionError(
       absl::StrCat(directory_,
                    " holds another database, or a log of a later version of esd: choose another "
                    "directory, or run the version that made it"));
+}
+
+bool LogDatabase::IsEmptyDatabase() const {
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Options options(MakeDbOptions(directory_, env_), rocksdb::ColumnFamilyOptions());
+  const rocksdb::Status s = rocksdb::DB::OpenForReadOnly(options, directory_, &opened);
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  return s.ok() && db->GetLatestSequenceNumber() == 0;
 }
 
 rocksdb::Status LogDatabase::OpenFiles() {

@@ -97,6 +97,7 @@ class LogDatabase {
   absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) const;
   absl::Status CheckDirectory() const;
   absl::Status CheckFamilies() const;
+  bool IsEmptyDatabase() const;
   absl::Status CheckIdentity();
   absl::Status WriteIdentity();
   absl::Status ToOpenStatus(const rocksdb::Status& s) const;

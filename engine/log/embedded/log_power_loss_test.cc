@@ -169,7 +169,7 @@ class PowerLossTest : public EmbeddedLogTest {
 
 TEST_F(PowerLossTest, NothingAcknowledgedIsLostAndTransactionsAreWholeWheneverThePowerGoes) {
   const char* const long_form = std::getenv("ESD_TEST_LONG");
-  const int rounds = long_form != nullptr ? 1'000 : 40;
+  const int rounds = long_form != nullptr ? 1'000 : 25;
   const uint64_t seed = std::random_device()();
   std::mt19937_64 random(seed);
   SCOPED_TRACE(absl::StrCat("seed ", seed));

@@ -20,7 +20,7 @@ constexpr size_t kMaxGroupBytes = size_t{32} << 20;
 // A disk that hangs for so long is not waited for.
 constexpr absl::Duration kWriteTimeout = absl::Seconds(30);
 // While the log can't be opened, it is tried so often.
-constexpr absl::Duration kReopenPause = absl::Milliseconds(500);
+constexpr absl::Duration kReopenPause = absl::Milliseconds(200);
 
 esd::v1::OwnershipRecord Marked(const std::optional<esd::v1::OwnershipRecord>& before,
                                 OwnershipMark mark, const WriteRequest::Worker& worker) {

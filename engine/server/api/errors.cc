@@ -12,6 +12,8 @@ namespace {
 
 constexpr absl::Duration kMovingRetry = absl::Milliseconds(200);
 constexpr absl::Duration kLogRetry = absl::Milliseconds(500);
+// Somebody has to make room first.
+constexpr absl::Duration kFullLogRetry = absl::Seconds(5);
 constexpr absl::Duration kBusyRetry = absl::Milliseconds(50);
 
 }  // namespace
@@ -78,6 +80,10 @@ google::rpc::Status FromEngine(const absl::Status& status, std::string_view what
 
 google::rpc::Status AppendFailed(const absl::Status& status) {
   const std::string message(status.message());
+  if (IsLogFull(status)) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "LOG_FULL", message,
+                     {.retry_after = kFullLogRetry});
+  }
   if (absl::IsResourceExhausted(status)) return TooManyInFlight("the producer's queue");
   if (absl::IsInvalidArgument(status))
     return MakeError(absl::StatusCode::kInvalidArgument, "COMMAND_TOO_LARGE", message);
