@@ -7,6 +7,8 @@
 namespace esd {
 namespace {
 
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+
 // Length of the well-formed UTF-8 sequence that `text` starts with; 0 when there is none. Table 3-7
 // of the Unicode standard: no overlong forms, no surrogates, nothing above U+10FFFF.
 size_t Utf8SequenceLength(std::string_view text) {
@@ -86,11 +88,21 @@ void AppendJsonString(std::string_view text, std::string* out) {
     } else if (length > 1) {
       out->append(text.substr(0, length));
     } else {
-      out->append("\xEF\xBF\xBD");
+      out->append(kReplacement);
     }
     text.remove_prefix(length == 0 ? 1 : length);
   }
   out->push_back('"');
+}
+
+std::string ToUtf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = Utf8SequenceLength(text);
+    out.append(length == 0 ? kReplacement : text.substr(0, length));
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out;
 }
 
 std::string JsonString(std::string_view text) {

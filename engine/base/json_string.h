@@ -11,6 +11,10 @@ namespace esd {
 // each byte that is not part of a well-formed UTF-8 sequence becomes U+FFFD.
 void AppendJsonString(std::string_view text, std::string* out);
 
+// `text` with each byte that is not part of a well-formed UTF-8 sequence replaced by U+FFFD: what
+// others wrote, for protobuf's strings.
+std::string ToUtf8(std::string_view text);
+
 // `text` as a JSON string, quotes included.
 std::string JsonString(std::string_view text);
 

@@ -371,7 +371,8 @@ class Log {
   virtual absl::StatusOr<std::unique_ptr<LogReader>> OpenReader(const std::string& domain,
                                                                 Topic topic) = 0;
 
-  // The topic's bounds as of now. Errors: kUnavailable.
+  // The topic's bounds as of now; 0 and 0 of a partition that it doesn't have, as dead letters'
+  // may. Errors: kUnavailable.
   virtual absl::StatusOr<TopicBounds> Bounds(const DomainPartition& partition, Topic topic) = 0;
 
   virtual Membership& membership() = 0;

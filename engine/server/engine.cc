@@ -177,6 +177,7 @@ absl::Status Engine::Impl::StartWorkers() {
   auto started_pool = WorkerPool::Start(std::min(wanted, partitions), environment);
   if (!started_pool.ok()) return started_pool.status();
   pool = *std::move(started_pool);
+  api->SetWorkers(pool.get());
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/base/murmur2.h"
 #include "engine/base/string_view.h"
+#include "engine/worker/dead_letter.h"
 #include "engine/worker/event.h"
 #include "engine/worker/reply.h"
 
@@ -276,12 +277,12 @@ void PartitionProcessor::StageDeadLetter(const InputRecord& record, const absl::
       Topic::kDeadLetter, options_.partition.partition, {}, {}, CopyHeaders(record)};
   if (record.key) letter.key.emplace(*record.key);
   if (record.value) letter.value.emplace(*record.value);
-  letter.headers.push_back({"esd-error-reason", ReasonOf(reason)});
-  letter.headers.push_back({"esd-error-message", std::string(reason.message())});
-  letter.headers.push_back({"esd-source-topic", options_.command_topic});
+  letter.headers.push_back({kErrorReasonHeader, ReasonOf(reason)});
+  letter.headers.push_back({kErrorMessageHeader, std::string(reason.message())});
+  letter.headers.push_back({kSourceTopicHeader, options_.command_topic});
   letter.headers.push_back(
-      {"esd-source-partition", absl::StrCat(options_.partition.partition.value())});
-  letter.headers.push_back({"esd-source-offset", absl::StrCat(record.offset.value())});
+      {kSourcePartitionHeader, absl::StrCat(options_.partition.partition.value())});
+  letter.headers.push_back({kSourceOffsetHeader, absl::StrCat(record.offset.value())});
   batch_.part.records.push_back(std::move(letter));
   CommandResult result = Result(record, Effect::kDeadLetter, "", ReasonOf(reason));
   result.request_id = RequestIdOf(record);

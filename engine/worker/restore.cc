@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,8 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLastRetry = absl::Seconds(2);
+// Records of the changelog that can't be read: more are no accident.
+constexpr size_t kMostGarbled = 1'000;
 
 // The offset in the value of kSourcePositionHeader; nothing when it isn't one.
 std::optional<Offset> OffsetIn(std::string_view position) {
@@ -98,6 +101,7 @@ class Restore {
     checkpoint_.Clear();
     checkpoint_.set_snapshot_offset(opened_.snapshot_begin.value());
     history_offset_.reset();
+    garbled_.clear();
     return store_.DropPartition(partition_);
   }
 
@@ -108,6 +112,7 @@ class Restore {
     absl::Status status = log_.Replay(
         partition_, Topic::kSnapshot, Offset{checkpoint_.snapshot_offset()}, opened_.snapshot_end,
         [this](const auto& records, Offset next) { return ApplySnapshots(records, next); }, stop_);
+    if (status.ok()) status = CheckNoneGarbled();
     if (!status.ok()) return status;
     status = log_.Replay(
         partition_, Topic::kReply, Offset{checkpoint_.reply_offset()}, opened_.reply_end,
@@ -127,17 +132,31 @@ class Restore {
       if (!record.key) continue;  // not written by this engine, and no aggregate
       const std::string_view value = record.value.value_or("");
       if (!parsed.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "the record at offset ", record.offset.value(), " of ",
-            log_.TopicName(partition_.domain, Topic::kSnapshot), "/", partition_.partition.value(),
-            " isn't a snapshot: another program wrote to the changelog; write the last good one "
-            "with "
-            "the same key behind it, and start again when the topic was compacted"));
+        garbled_.try_emplace(std::string(*record.key), record.offset);
+        if (garbled_.size() > kMostGarbled) return CheckNoneGarbled();
+        continue;
       }
+      garbled_.erase(std::string(*record.key));
       update.snapshots.push_back({std::string(*record.key), std::string(value)});
     }
-    checkpoint_.set_snapshot_offset(next.value());
+    // What is garbled is met again if this restore ends before it is made up for.
+    Offset known = next;
+    for (const auto& [key, offset] : garbled_) known = std::min(known, offset);
+    checkpoint_.set_snapshot_offset(known.value());
     return Apply(std::move(update), records.size());
+  }
+
+  // A record that can't be read is of no matter when another one of its key stands behind it.
+  absl::Status CheckNoneGarbled() const {
+    if (garbled_.empty()) return absl::OkStatus();
+    Offset first = garbled_.begin()->second;
+    for (const auto& [key, offset] : garbled_) first = std::min(first, offset);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the record at offset ", first.value(), " of ",
+        log_.TopicName(partition_.domain, Topic::kSnapshot), "/", partition_.partition.value(),
+        " isn't a snapshot: another program wrote to the changelog; write the last good one with "
+        "the same key behind it, or a tombstone, start again, and run esd snapshot verify "
+        "--repair"));
   }
 
   absl::Status ApplyReplies(const std::vector<InputRecord>& records, Offset next) {
@@ -218,6 +237,7 @@ class Restore {
   OpenedPartition opened_;
   esd::v1::StoredCheckpoint checkpoint_;
   std::optional<Offset> history_offset_;
+  std::map<std::string, Offset> garbled_;  // snapshots that can't be read, by key
   bool has_history_ = false;  // the changelogs have records: commands were processed before
   size_t records_ = 0;
 };

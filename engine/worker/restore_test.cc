@@ -126,6 +126,39 @@ TEST_F(RestoreTest, ASnapshotsLastStateIsRestoredAndTombstonesRemove) {
   EXPECT_THAT(store_.Snapshots(kPartition), SizeIs(1));
 }
 
+// What a repair writes behind it makes up for it, long before the topic is compacted.
+TEST_F(RestoreTest, ARecordThatIsNoSnapshotIsPassedOverWhenAnotherOfItsKeyFollows) {
+  AppendSnapshot("u", 0, "first");
+  for (const char* key : {"u", "gone"})
+    cluster_.Append(kPartition, Topic::kSnapshot, {key, "\xff", {}, {}, 0});
+  for (int i = 0; i < 100; ++i) AppendSnapshot(absl::StrCat("other", i), 0, "topic");
+  AppendSnapshot("u", 1, "repaired");
+  cluster_.Append(kPartition, Topic::kSnapshot, {"gone", std::nullopt, {}, {}, 0});
+  cluster_.SetCommitted(kPartition, Offset{1});
+  AppendCommands(1);
+  const auto restored = Restore();
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(StoredSnapshotOf("u"), "1:repaired");
+  EXPECT_EQ(StoredSnapshotOf("gone"), "none");
+  EXPECT_EQ(restored->checkpoint.snapshot_offset(), 105);
+}
+
+// Turns red when the checkpoint passes the record: the second restore would know nothing of it.
+TEST_F(RestoreTest, ARecordThatIsNoSnapshotEndsEveryRestoreUntilItIsMadeUpFor) {
+  cluster_.Append(kPartition, Topic::kSnapshot, {"u", "\xff", {}, {}, 0});
+  for (int i = 0; i < 100; ++i) AppendSnapshot(absl::StrCat("other", i), 0, "topic");
+  cluster_.SetCommitted(kPartition, Offset{1});
+  AppendCommands(1);
+  for (int i = 0; i < 2; ++i) {
+    const auto restored = Restore();
+    EXPECT_TRUE(absl::IsFailedPrecondition(restored.status()));
+    EXPECT_THAT(std::string(restored.status().message()), HasSubstr("offset 0"));
+  }
+  AppendSnapshot("u", 0, "right");
+  ASSERT_TRUE(Restore().ok());
+  EXPECT_EQ(StoredSnapshotOf("u"), "0:right");
+}
+
 TEST_F(RestoreTest, AStoreThatIsBehindIsOnlyBroughtUpToDate) {
   for (int i = 0; i < 300; ++i) AppendSnapshot(absl::StrCat("u", i), 0, "topic");
   Store("u0", 0, /*command_offset=*/4, /*snapshot_offset=*/200);

@@ -138,12 +138,14 @@ void Worker::Run(std::stop_token stop) {
     for (const Request& request : TakeRequests()) {
       if (request.done != nullptr) request.done->Notify();
     }
+    RefuseRepairs(absl::UnavailableError("this instance has failed"));
     Pause(kPollWait);
   }
 }
 
 absl::Status Worker::RunOnce() {
   if (absl::Status status = HandleRequests(); !status.ok()) return status;
+  if (absl::Status status = HandleRepair(); !status.ok()) return status;
 
   absl::StatusOr<PolledRecords> commands = Poll();
   if (!commands.ok()) return commands.status();
@@ -213,6 +215,7 @@ absl::Status Worker::HandleFinishedRestores() {
         std::move(options), environment_.domains->at(partition.domain).get(),
         codecs_.at(partition.domain).get(), environment_.store);
     state.checkpoint = finished.result->checkpoint;
+    state.event_end = finished.result->events.end;
     if (environment_.history != nullptr) {
       environment_.history->Begin(partition, finished.result->events,
                                   finished.result->history_offset);
@@ -460,6 +463,7 @@ StoreUpdate Worker::UpdateOf(size_t i, Batch* batch) {
   const CommitResult::Written& written = batch->written[i];
   partition.checkpoint.set_command_offset(part.next_command_offset.value());
   if (written.snapshot_end) partition.checkpoint.set_snapshot_offset(written.snapshot_end->value());
+  if (written.event_end) partition.event_end = *written.event_end;
   if (written.reply_end) partition.checkpoint.set_reply_offset(written.reply_end->value());
 
   StoreUpdate update;
@@ -469,7 +473,7 @@ StoreUpdate Worker::UpdateOf(size_t i, Batch* batch) {
   if (environment_.history != nullptr) update.events.reserve(part.records.size());
   for (OutputRecord& record : part.records) {
     if (record.topic == Topic::kSnapshot) {
-      update.snapshots.push_back({*std::move(record.key), *std::move(record.value)});
+      update.snapshots.push_back({*std::move(record.key), std::move(record.value).value_or("")});
     } else if (record.topic == Topic::kEvent && environment_.history != nullptr) {
       update.events.push_back(HistoryEventOf(std::move(record), absl::ToUnixMillis(batch->time)));
     }

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,6 +30,7 @@
 #include "engine/worker/history.h"
 #include "engine/worker/partition_listener.h"
 #include "engine/worker/partition_processor.h"
+#include "engine/worker/repair.h"
 #include "engine/worker/restore.h"
 
 namespace esd {
@@ -74,6 +76,10 @@ class Worker {
   // Lets go of the partitions without another commit. Returns when that is done.
   void Drop(const std::vector<DomainPartition>& partitions);
 
+  // See SnapshotRepairer::Repair().
+  void Repair(const DomainPartition& partition, std::vector<SnapshotRepair> repairs,
+              SnapshotRepairer::Done done);
+
   // Partitions that are assigned but not restored and claimed, and so not served, yet.
   int restoring() const;
 
@@ -85,10 +91,17 @@ class Worker {
     absl::Notification* done = nullptr;
   };
 
+  struct RepairRequest {
+    DomainPartition partition;
+    std::vector<SnapshotRepair> repairs;
+    SnapshotRepairer::Done done;
+  };
+
   // A partition that is being processed.
   struct Partition {
     std::unique_ptr<PartitionProcessor> processor;
     esd::v1::StoredCheckpoint checkpoint;  // as committed and in the store
+    Offset event_end;                      // the store has the effects of all events below it
     bool claimed = false;                  // the ownership record is committed
     bool history_is_complete = false;      // the store has all events
   };
@@ -128,6 +141,14 @@ class Worker {
   void TellStopped(const DomainPartition& partition);
   void Post(Request request);
   std::deque<Request> TakeRequests();
+
+  // Does one of the repairs that wait. An error ends the worker.
+  absl::Status HandleRepair();
+  // The transaction of a repair, and for each snapshot whether it has a part in it.
+  absl::StatusOr<Batch> BeginRepair(const RepairRequest& request, const Partition& state,
+                                    std::vector<bool>* repaired) const;
+  std::optional<RepairRequest> TakeRepair();
+  void RefuseRepairs(const absl::Status& reason);
 
   // The stages of RunOnce().
   absl::StatusOr<PolledRecords> Poll();
@@ -172,6 +193,7 @@ class Worker {
 
   mutable absl::Mutex mutex_;
   std::deque<Request> requests_ ABSL_GUARDED_BY(mutex_);
+  std::deque<RepairRequest> repairs_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<DomainPartition> restoring_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;

@@ -46,6 +46,11 @@ void WorkerPool::OnLost(const std::vector<DomainPartition>& partitions) {
   ForEachShare(partitions, [](Worker& worker, const auto& share) { worker.Drop(share); });
 }
 
+void WorkerPool::Repair(const DomainPartition& partition, std::vector<SnapshotRepair> repairs,
+                        Done done) {
+  WorkerOf(partition).Repair(partition, std::move(repairs), std::move(done));
+}
+
 int WorkerPool::restoring() const {
   int restoring = 0;
   for (const auto& worker : workers_) restoring += worker->restoring();

@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "engine/log/log.h"
+#include "engine/worker/repair.h"
 #include "engine/worker/worker.h"
 
 namespace esd {
 
-class WorkerPool : public MembershipListener {
+class WorkerPool : public MembershipListener, public SnapshotRepairer {
  public:
   // Starts `count` workers; returns when all are open.
   static absl::StatusOr<std::unique_ptr<WorkerPool>> Start(int count,
@@ -24,6 +25,9 @@ class WorkerPool : public MembershipListener {
   void OnRevoked(const std::vector<DomainPartition>& partitions) override;
   void OnLost(const std::vector<DomainPartition>& partitions) override;
   void OnFailed(const absl::Status& error) override { environment_.on_failure(error); }
+
+  void Repair(const DomainPartition& partition, std::vector<SnapshotRepair> repairs,
+              Done done) override;
 
   // Partitions that are assigned but not restored and claimed, and so not served, yet. Any thread.
   int restoring() const;

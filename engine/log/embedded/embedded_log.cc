@@ -1,7 +1,6 @@
 #include "engine/log/embedded/embedded_log.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/synchronization/notification.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
@@ -23,7 +22,6 @@ namespace embedded {
 namespace {
 
 constexpr PollLimits kReplayLimits = {.max_records = 1'000, .max_bytes = size_t{1} << 20};
-constexpr absl::Duration kTruncateTimeout = absl::Seconds(30);
 
 absl::Status Validate(const EmbeddedLogOptions& options) {
   if (options.directory.empty()) {
@@ -43,17 +41,6 @@ absl::Status Garbled(const LogDatabase& database, const std::string& key) {
                                           ": put it back from a copy of the folder"));
 }
 
-// Nothing when there is none.
-absl::StatusOr<std::optional<Offset>> GetOffset(const LogDatabase& database,
-                                                const std::string& key) {
-  const auto value = database.GetMeta(key);
-  if (!value.ok()) return value.status();
-  if (!*value) return std::nullopt;
-  const auto number = ParseBigEndian64(**value);
-  if (!number) return Garbled(database, key);
-  return Offset{static_cast<int64_t>(*number)};
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EmbeddedLog>> EmbeddedLog::Open(EmbeddedLogOptions options) {
@@ -69,6 +56,11 @@ absl::StatusOr<std::unique_ptr<EmbeddedLog>> EmbeddedLog::Open(EmbeddedLogOption
   log->writer_ = std::make_unique<LogWriter>(
       log->database_.get(), &log->state_, *batch,
       [raw = log.get()](const absl::Status& error) { raw->membership_.Fail(error); });
+  log->maintenance_ = std::make_unique<LogMaintenance>(
+      log->database_.get(), &log->state_, log->writer_.get(),
+      std::map<Topic, absl::Duration>{{Topic::kCommand, log->options_.command_retention},
+                                      {Topic::kReply, log->options_.reply_retention},
+                                      {Topic::kDeadLetter, log->options_.dead_letter_retention}});
   return log;
 }
 
@@ -79,7 +71,7 @@ EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, std::unique_ptr<LogDatabase
       space_(database_.get(), options_.min_free_bytes) {}
 
 absl::StatusOr<uint64_t> EmbeddedLog::LoadBatchNumber() {
-  const auto number = GetOffset(*database_, kBatchKey);
+  const auto number = database_->GetOffset(kMeta, kBatchKey);
   if (!number.ok()) return number.status();
   return static_cast<uint64_t>(number->value_or(Offset{0}).value());
 }
@@ -114,12 +106,12 @@ absl::StatusOr<int32_t> EmbeddedLog::LoadPartitionCount(const std::string& domai
   return record.partitions();
 }
 
+// Nobody else has the log yet, so nothing is locked.
 absl::Status EmbeddedLog::LoadPartition(const DomainPartition& partition) {
   PartitionLog& log = state_.partitions[partition];
-  absl::MutexLock lock(&state_.mutex);
   log.partition = partition;
   log.key = PartitionKey(partition);
-  const auto committed = GetOffset(*database_, kPositionKey + log.key);
+  const auto committed = database_->GetOffset(kMeta, kPositionKey + log.key);
   if (!committed.ok()) return committed.status();
   log.committed = *committed;
   const auto owner = database_->GetMeta(kOwnerKey + log.key);
@@ -138,7 +130,7 @@ absl::Status EmbeddedLog::LoadPartition(const DomainPartition& partition) {
 }
 
 absl::Status EmbeddedLog::LoadTopic(TopicLog* log) {
-  const auto begin = GetOffset(*database_, kBeginKey + log->key);
+  const auto begin = database_->GetOffset(kMeta, kBeginKey + log->key);
   if (!begin.ok()) return begin.status();
   const auto last = database_->LastOffset(FamilyOf(log->topic), log->key);
   if (!last.ok()) return last.status();
@@ -224,16 +216,10 @@ absl::StatusOr<TopicBounds> EmbeddedLog::Bounds(const DomainPartition& partition
 absl::Status EmbeddedLog::Truncate(const DomainPartition& partition, Topic topic, Offset begin) {
   auto request = std::make_shared<WriteRequest>();
   request->begins.push_back({&state_.partitions.at(partition).of(topic), begin});
-  auto status = std::make_shared<absl::Status>();
-  auto written = std::make_shared<absl::Notification>();
-  request->done = [status, written](WriteRequest&, const WriteRequest::Result& result) {
-    *status = result.why;
-    written->Notify();
-  };
-  writer_->Submit(std::move(request));
-  if (written->WaitForNotificationWithTimeout(kTruncateTimeout)) return *status;
-  return absl::DeadlineExceededError("the disk doesn't answer: check it");
+  return writer_->Write(std::move(request)).why;
 }
+
+void EmbeddedLog::Maintain(absl::Time now) { maintenance_->RunOnce(now, {}); }
 
 }  // namespace embedded
 

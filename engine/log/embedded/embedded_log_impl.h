@@ -13,6 +13,7 @@
 #include "engine/log/embedded/embedded_membership.h"
 #include "engine/log/embedded/free_space.h"
 #include "engine/log/embedded/log_database.h"
+#include "engine/log/embedded/log_maintenance.h"
 #include "engine/log/embedded/log_state.h"
 #include "engine/log/embedded/log_writer.h"
 #include "engine/log/log.h"
@@ -44,6 +45,9 @@ class EmbeddedLog final : public Log {
   // As retention does: the records below `begin` are gone when it returns. For tests.
   absl::Status Truncate(const DomainPartition& partition, Topic topic, Offset begin);
 
+  // Does at once what is done in the background now and then. For tests.
+  void Maintain(absl::Time now);
+
  private:
   EmbeddedLog(EmbeddedLogOptions options, std::unique_ptr<LogDatabase> database);
 
@@ -60,7 +64,8 @@ class EmbeddedLog final : public Log {
   std::map<std::string, int32_t> partition_counts_;
   EmbeddedMembership membership_;
   FreeSpace space_;
-  std::unique_ptr<LogWriter> writer_;  // last: answers what waits
+  std::unique_ptr<LogWriter> writer_;
+  std::unique_ptr<LogMaintenance> maintenance_;  // last: writes
 };
 
 }  // namespace esd::embedded

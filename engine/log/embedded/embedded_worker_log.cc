@@ -1,7 +1,6 @@
 #include "engine/log/embedded/embedded_worker_log.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/synchronization/notification.h>
 #include <absl/time/clock.h>
 
 #include <algorithm>
@@ -15,9 +14,6 @@ namespace esd::embedded {
 namespace {
 
 using Outcome = WriteRequest::Outcome;
-
-// A disk that hangs for so long is not waited for; Reopen() finds out what came of it.
-constexpr absl::Duration kWriteTimeout = absl::Seconds(30);
 
 CommitOutcome ToCommitOutcome(Outcome outcome) {
   switch (outcome) {
@@ -52,12 +48,6 @@ std::vector<CommitResult::Written> WrittenOf(const Transaction& transaction,
 }
 
 }  // namespace
-
-// Outlives a Commit() that gave up waiting.
-struct EmbeddedWorkerLog::Waited {
-  absl::Notification answered;
-  WriteRequest::Result result;
-};
 
 absl::Status EmbeddedWorkerLog::Start(const DomainPartition& partition, Offset from) {
   absl::MutexLock lock(&state_->mutex);
@@ -150,7 +140,7 @@ CommitResult EmbeddedWorkerLog::Commit(const Transaction& transaction) {
       request->records.push_back({&log, EncodeRecord(record, now_ms)});
     }
   }
-  WriteRequest::Result result = Write(request);
+  WriteRequest::Result result = writer_->Write(request);
   CommitResult committed{ToCommitOutcome(result.outcome),
                          std::string(result.why.message()),
                          {},
@@ -161,27 +151,13 @@ CommitResult EmbeddedWorkerLog::Commit(const Transaction& transaction) {
   return committed;
 }
 
-WriteRequest::Result EmbeddedWorkerLog::Write(std::shared_ptr<WriteRequest> request) {
-  auto waited = std::make_shared<Waited>();
-  request->done = [waited](WriteRequest&, WriteRequest::Result result) {
-    waited->result = std::move(result);
-    waited->answered.Notify();
-  };
-  writer_->Submit(std::move(request));
-  if (waited->answered.WaitForNotificationWithTimeout(kWriteTimeout)) return waited->result;
-  return {Outcome::kUnknown,
-          absl::DeadlineExceededError(
-              absl::StrCat("the disk of ", database_->directory(), " doesn't answer: check it")),
-          {}};
-}
-
 // Behind whatever was submitted before: when it is answered, so is that.
 absl::Status EmbeddedWorkerLog::Reopen() {
   {
     absl::MutexLock lock(&state_->mutex);
     worker_.epoch = ++state_->epochs[worker_.index];
   }
-  const WriteRequest::Result result = Write(std::make_shared<WriteRequest>());
+  const WriteRequest::Result result = writer_->Write(std::make_shared<WriteRequest>());
   if (result.outcome == Outcome::kWritten) return absl::OkStatus();
   if (absl::IsResourceExhausted(result.why)) return result.why;
   return absl::UnavailableError(result.why.message());

@@ -37,14 +37,10 @@ class EmbeddedWorkerLog final : public WorkerLog {
   void Wake() override;
 
  private:
-  struct Waited;
-
   bool AnythingWaits() const ABSL_SHARED_LOCKS_REQUIRED(state_->mutex);
   // Takes what fits of one partition.
   absl::Status Take(const DomainPartition& partition, PollBudget* budget, RecordMemory* memory,
                     PolledRecords* commands);
-  // Submits it and waits for the answer; kUnknown when none comes in time.
-  WriteRequest::Result Write(std::shared_ptr<WriteRequest> request);
 
   LogDatabase* const database_;
   LogState* const state_;

@@ -191,11 +191,22 @@ rocksdb::Status LogDatabase::Write(const Access& access, rocksdb::WriteBatch* ba
   return access.db()->Write(options, batch);
 }
 
-absl::StatusOr<std::optional<std::string>> LogDatabase::GetMeta(std::string_view key) const {
+absl::StatusOr<std::optional<Offset>> LogDatabase::GetOffset(Family family,
+                                                             std::string_view key) const {
+  const auto value = Get(family, key);
+  if (!value.ok()) return value.status();
+  if (!*value) return std::nullopt;
+  const std::optional<uint64_t> number = ParseBigEndian64(**value);
+  if (number) return Offset{static_cast<int64_t>(*number)};
+  return ToStatus("read", rocksdb::Status::Corruption("an offset is garbled"));
+}
+
+absl::StatusOr<std::optional<std::string>> LogDatabase::Get(Family family,
+                                                            std::string_view key) const {
   const Access access(*this);
   if (access.db() == nullptr) return ToStatus("read", rocksdb::Status::Incomplete("it is closed"));
   std::string value;
-  const rocksdb::Status s = access.db()->Get({}, access.family(kMeta), ToSlice(key), &value);
+  const rocksdb::Status s = access.db()->Get({}, access.family(family), ToSlice(key), &value);
   if (s.IsNotFound()) return std::nullopt;
   if (!s.ok()) return ToStatus("read", s);
   return value;

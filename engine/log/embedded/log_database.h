@@ -71,7 +71,11 @@ class LogDatabase {
   rocksdb::Status Reopen();
 
   // Of kMeta; nothing when there is none.
-  absl::StatusOr<std::optional<std::string>> GetMeta(std::string_view key) const;
+  absl::StatusOr<std::optional<std::string>> GetMeta(std::string_view key) const {
+    return Get(kMeta, key);
+  }
+  // Of any family: a value that is an offset.
+  absl::StatusOr<std::optional<Offset>> GetOffset(Family family, std::string_view key) const;
   // The last record's offset; nothing when there is no record.
   absl::StatusOr<std::optional<Offset>> LastOffset(Family family, std::string_view topic_key) const;
 
@@ -90,6 +94,7 @@ class LogDatabase {
  private:
   LogDatabase(std::string directory, rocksdb::Env* env);
 
+  absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) const;
   absl::Status CheckDirectory() const;
   absl::Status CheckFamilies() const;
   absl::Status CheckIdentity();

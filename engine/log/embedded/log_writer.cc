@@ -1,6 +1,7 @@
 #include "engine/log/embedded/log_writer.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/synchronization/notification.h>
 #include <absl/time/clock.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
@@ -16,6 +17,8 @@ using Outcome = WriteRequest::Outcome;
 
 // Bounds what one sync waits for, and what a batch takes of the memory.
 constexpr size_t kMaxGroupBytes = size_t{32} << 20;
+// A disk that hangs for so long is not waited for.
+constexpr absl::Duration kWriteTimeout = absl::Seconds(30);
 // While the log can't be opened, it is tried so often.
 constexpr absl::Duration kReopenPause = absl::Milliseconds(500);
 
@@ -56,6 +59,25 @@ void LogWriter::Submit(std::shared_ptr<WriteRequest> request) {
   queue_.push_back(std::move(request));
 }
 
+WriteRequest::Result LogWriter::Write(std::shared_ptr<WriteRequest> request) {
+  // Outlives a caller that gives up.
+  struct Waited {
+    absl::Notification answered;
+    WriteRequest::Result result;
+  };
+  auto waited = std::make_shared<Waited>();
+  request->done = [waited](WriteRequest&, WriteRequest::Result result) {
+    waited->result = std::move(result);
+    waited->answered.Notify();
+  };
+  Submit(std::move(request));
+  if (waited->answered.WaitForNotificationWithTimeout(kWriteTimeout)) return waited->result;
+  return {Outcome::kUnknown,
+          absl::DeadlineExceededError(
+              absl::StrCat("the disk of ", database_->directory(), " doesn't answer: check it")),
+          {}};
+}
+
 void LogWriter::Run() {
   for (;;) {
     std::vector<Request> waiting = Take();
@@ -63,7 +85,7 @@ void LogWriter::Run() {
     Group group = Admit(std::move(waiting));
     if (group.requests.empty()) continue;
     ++batch_;
-    const rocksdb::Status s = Write(group);
+    const rocksdb::Status s = WriteGroup(group);
     if (!s.ok()) {
       Recover(std::move(group), s);
       continue;
@@ -137,7 +159,7 @@ void LogWriter::Place(WriteRequest* request, Group* group) {
   }
 }
 
-rocksdb::Status LogWriter::Write(const Group& group) {
+rocksdb::Status LogWriter::WriteGroup(const Group& group) {
   rocksdb::WriteBatch batch;
   const LogDatabase::Access access(*database_);
   rocksdb::Status s;
@@ -221,10 +243,7 @@ void LogWriter::Recover(Group group, const rocksdb::Status& error) {
     if (!answered && absl::IsDataLoss(written.status())) on_broken_(written.status());
     answered = true;
     SetTrouble(written.status());
-    RefuseWaiting(written.status());
-    absl::MutexLock lock(&mutex_);
-    const auto due = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_; };
-    if (mutex_.AwaitWithTimeout(absl::Condition(&due), kReopenPause) && queue_.empty()) return;
+    if (!RefuseFor(kReopenPause, written.status())) return;
   }
 }
 
@@ -239,13 +258,21 @@ void LogWriter::SetTrouble(const absl::Status& status) {
   state_->trouble = status;
 }
 
-void LogWriter::RefuseWaiting(const absl::Status& why) {
-  std::deque<Request> waiting;
-  {
-    absl::MutexLock lock(&mutex_);
-    waiting.swap(queue_);
+bool LogWriter::RefuseFor(absl::Duration duration, const absl::Status& why) {
+  const absl::Time end = absl::Now() + duration;
+  for (;;) {
+    std::deque<Request> waiting;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto due = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+        return stopping_ || !queue_.empty();
+      };
+      if (!mutex_.AwaitWithDeadline(absl::Condition(&due), end)) return true;
+      waiting.swap(queue_);
+      if (waiting.empty()) return false;
+    }
+    for (const Request& request : waiting) request->done(*request, {Outcome::kRefused, why, {}});
   }
-  for (const Request& request : waiting) request->done(*request, {Outcome::kRefused, why, {}});
 }
 
 }  // namespace esd::embedded

@@ -14,6 +14,7 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/synchronization/mutex.h>
+#include <absl/time/time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -99,6 +100,10 @@ class LogWriter {
   // Any thread.
   void Submit(std::shared_ptr<WriteRequest> request);
 
+  // Submits it and waits for the answer: kUnknown when a disk hangs, and none comes in time. Any
+  // thread but the writer's.
+  WriteRequest::Result Write(std::shared_ptr<WriteRequest> request);
+
  private:
   using Request = std::shared_ptr<WriteRequest>;
   // What one batch writes.
@@ -115,7 +120,7 @@ class LogWriter {
   std::optional<WriteRequest::Result> WhyNot(const WriteRequest& request) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex);
   void Place(WriteRequest* request, Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex);
-  rocksdb::Status Write(const Group& group);
+  rocksdb::Status WriteGroup(const Group& group);
   static rocksdb::Status Add(const WriteRequest& request, const LogDatabase::Access& access,
                              rocksdb::WriteBatch* batch);
   void Publish(const Group& group);
@@ -125,8 +130,8 @@ class LogWriter {
   // Whether the batch that was tried last is there.
   absl::StatusOr<bool> WasWritten();
   void SetTrouble(const absl::Status& status);
-  // Answers that nothing can be written now.
-  void RefuseWaiting(const absl::Status& why);
+  // For so long, answers that nothing can be written now; false when the writer is to stop.
+  bool RefuseFor(absl::Duration duration, const absl::Status& why);
 
   LogDatabase* const database_;
   LogState* const state_;

@@ -298,9 +298,10 @@ absl::StatusOr<std::unique_ptr<CommandAppender>> KafkaLog::OpenAppender() {
 }
 
 absl::StatusOr<TopicBounds> KafkaLog::Bounds(const DomainPartition& partition, Topic topic) {
+  const TopicFacts& facts = topics_->of(partition.domain).topics.at(topic);
+  if (partition.partition.value() >= facts.partitions) return TopicBounds{};
   // Of a client that reads committed records.
-  const auto watermarks = QueryWatermarks(replayer_.get(), topics_->NameOf(partition.domain, topic),
-                                          partition.partition);
+  const auto watermarks = QueryWatermarks(replayer_.get(), facts.name, partition.partition);
   if (!watermarks.ok()) return watermarks.status();
   return TopicBounds{watermarks->begin, watermarks->end};
 }

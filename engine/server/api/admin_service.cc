@@ -13,7 +13,10 @@
 #include <vector>
 
 #include "engine/server/api/call.h"
+#include "engine/server/api/dead_letters.h"
 #include "engine/server/api/errors.h"
+#include "engine/server/api/forward.h"
+#include "engine/server/api/snapshot_verification.h"
 
 namespace esd::api {
 namespace {
@@ -197,6 +200,99 @@ grpc::ServerUnaryReactor* AdminService::ListPartitions(
     return AnswerNow(context, error);
   auto* call = new UnaryCall;
   std::make_shared<PartitionSurvey>(api, context, request, response, call)->Start();
+  return call;
+}
+
+// ---- Dead letters ----
+
+namespace {
+
+// Calls that wait for the thread that reads topics; more are refused.
+constexpr size_t kMaxWaitingScans = 100;
+constexpr std::string_view kScanLimit = "the number of calls that wait for a topic, which is fixed";
+// A list gives what it has by then, so that the next call gets its turn.
+constexpr absl::Duration kLongestScan = absl::Seconds(10);
+
+// Runs `scan(deadline)` when it is its turn, unless nobody waits for it any more.
+template <typename Scan>
+void RunScan(Api* api, grpc::CallbackServerContext* context, UnaryCall* call, Scan scan) {
+  const absl::Time answer_by = AnswerBy(*context);
+  const bool accepted = api->topics.TryRun(kMaxWaitingScans, [=, scan = std::move(scan)] {
+    const absl::Time now = absl::Now();
+    if (context->IsCancelled() || now >= answer_by) {
+      return call->Answer(
+          FromEngine(absl::DeadlineExceededError("other calls were before this one"),
+                     "waiting for the topic's reader"));
+    }
+    scan(std::min(answer_by, now + kLongestScan));
+  });
+  if (!accepted) call->Answer(TooManyInFlight(kScanLimit));
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* AdminService::ListDeadLetters(
+    grpc::CallbackServerContext* context, const esd::v1::ListDeadLettersRequest* request,
+    esd::v1::ListDeadLettersResponse* response) {
+  Api* const api = *api_;
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindDomain(api, request->domain(), &domain))
+    return AnswerNow(context, *wrong);
+  esd::v1::DeadLetterPageToken token;
+  if (const auto wrong = ReadPage(*request, domain->partition_count(), &token))
+    return AnswerNow(context, *wrong);
+  auto* call = new UnaryCall;
+  RunScan(api, context, call, [=](absl::Time deadline) {
+    const auto failed = api::ListDeadLetters(*api, *domain, *request, token, deadline, response);
+    call->Answer(failed ? *failed : google::rpc::Status());
+  });
+  return call;
+}
+
+grpc::ServerUnaryReactor* AdminService::ReplayDeadLetter(
+    grpc::CallbackServerContext* context, const esd::v1::ReplayDeadLetterRequest* request,
+    esd::v1::ReplayDeadLetterResponse* response) {
+  Api* const api = *api_;
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindDomain(api, request->domain(), &domain))
+    return AnswerNow(context, *wrong);
+  if (const auto wrong = CheckPartition(request->partition(), domain->partition_count()))
+    return AnswerNow(context, *wrong);
+  if (api->draining()) return AnswerNow(context, Draining());
+  auto* call = new UnaryCall;
+  RunScan(api, context, call, [=](absl::Time deadline) {
+    api::ReplayDeadLetter(api, *domain, *request, deadline, response, call);
+  });
+  return call;
+}
+
+// ---- Verification ----
+
+grpc::ServerUnaryReactor* AdminService::VerifySnapshots(
+    grpc::CallbackServerContext* context, const esd::v1::VerifySnapshotsRequest* request,
+    esd::v1::VerifySnapshotsResponse* response) {
+  Api* const api = *api_;
+  DomainApi* domain = nullptr;
+  if (const auto wrong = FindDomain(api, request->domain(), &domain))
+    return AnswerNow(context, *wrong);
+  if (const auto wrong = CheckPartition(request->partition(), domain->partition_count()))
+    return AnswerNow(context, *wrong);
+  if (request->max_differences() < 0) {
+    return AnswerNow(context,
+                     MakeError(absl::StatusCode::kInvalidArgument, "INVALID_MAX_DIFFERENCES",
+                               "max_differences is 0, for the default, or more"));
+  }
+  const DomainPartition partition{request->domain(), PartitionId{request->partition()}};
+  const Route route = api->Find(partition, IsForwarded(*context));
+  if (route.kind == Route::Kind::kNobody)
+    return AnswerNow(context, PartitionMoving(ToString(partition)));
+  if (route.kind == Route::Kind::kPeer) {
+    return Forward(api, route, context, [=](Peer& peer, auto* forwarded, auto done) {
+      peer.admin->async()->VerifySnapshots(forwarded, request, response, std::move(done));
+    });
+  }
+  auto* call = new UnaryCall;
+  std::make_shared<SnapshotVerification>(api, domain, request, response, call)->Start(*context);
   return call;
 }
 

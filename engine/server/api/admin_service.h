@@ -20,6 +20,15 @@ class AdminService final : public esd::v1::AdminService::CallbackService {
   grpc::ServerUnaryReactor* ListPartitions(grpc::CallbackServerContext* context,
                                            const esd::v1::ListPartitionsRequest* request,
                                            esd::v1::ListPartitionsResponse* response) override;
+  grpc::ServerUnaryReactor* ListDeadLetters(grpc::CallbackServerContext* context,
+                                            const esd::v1::ListDeadLettersRequest* request,
+                                            esd::v1::ListDeadLettersResponse* response) override;
+  grpc::ServerUnaryReactor* ReplayDeadLetter(grpc::CallbackServerContext* context,
+                                             const esd::v1::ReplayDeadLetterRequest* request,
+                                             esd::v1::ReplayDeadLetterResponse* response) override;
+  grpc::ServerUnaryReactor* VerifySnapshots(grpc::CallbackServerContext* context,
+                                            const esd::v1::VerifySnapshotsRequest* request,
+                                            esd::v1::VerifySnapshotsResponse* response) override;
 
  private:
   const std::atomic<Api*>* const api_;

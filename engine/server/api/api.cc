@@ -14,6 +14,8 @@ Api::Api(const Backend& parts, std::shared_ptr<grpc::ChannelCredentials> peer_cr
     : backend(parts),
       answers(kAnswerThreads),
       reads(kReadThreads),
+      topics(1),
+      verifications(1),
       domains(*backend.log, *backend.domains),
       directory(*backend.log, *backend.domains),
       in_flight(backend.max_in_flight, backend.max_in_flight_per_connection,
@@ -42,11 +44,13 @@ void Api::OnStopped(const DomainPartition& partition) {
   directory.Set(partition, PartitionDirectory::State::kElsewhere);
   commands.OnStopped(partition);
   snapshots.OnStopped(partition);
+  verification.StopRunning(partition, PartitionMoving(ToString(partition)));
 }
 
 void Api::Drain() {
   draining_ = true;
   feeds.Drain();
+  verification.StopRunning({}, Draining());
 }
 
 Route Api::Find(const DomainPartition& partition, bool forwarded) const {

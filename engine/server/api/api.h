@@ -23,7 +23,9 @@
 #include "engine/server/api/peers.h"
 #include "engine/server/api/snapshot_watchers.h"
 #include "engine/server/api/timer.h"
+#include "engine/server/api/verification_slot.h"
 #include "engine/worker/partition_listener.h"
+#include "engine/worker/repair.h"
 
 namespace esd::api {
 
@@ -50,6 +52,10 @@ class Api : public PartitionListener {
   void Drain();
   bool draining() const { return draining_; }
 
+  // The workers are started later, and ended before the API. Null until then.
+  void SetWorkers(SnapshotRepairer* workers) { workers_ = workers; }
+  SnapshotRepairer* workers() const { return workers_; }
+
   // Where a call about the partition goes. A call that was forwarded already is answered here or by
   // nobody.
   Route Find(const DomainPartition& partition, bool forwarded) const;
@@ -64,18 +70,22 @@ class Api : public PartitionListener {
   // The parts, in the order that they use each other.
   const Backend backend;
   Timer timer;
-  Executor answers;  // short: answers to calls
-  Executor reads;    // long: what reads many records
+  Executor answers;        // short: answers to calls
+  Executor reads;          // long: what reads many records
+  Executor topics;         // long, one at a time: what reads topics, for operators
+  Executor verifications;  // of snapshots: minutes
   Domains domains;
   PartitionDirectory directory;
   InFlight in_flight;
   CommandWaiters commands;
   SnapshotWatchers snapshots;
+  VerificationSlot verification;
   EventFeeds feeds;
   Peers peers;
 
  private:
   std::atomic<bool> draining_ = false;
+  std::atomic<SnapshotRepairer*> workers_ = nullptr;
 };
 
 // Implementation only below this line.

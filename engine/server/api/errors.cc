@@ -11,6 +11,7 @@ namespace esd::api {
 namespace {
 
 constexpr absl::Duration kMovingRetry = absl::Milliseconds(200);
+constexpr absl::Duration kLogRetry = absl::Milliseconds(500);
 constexpr absl::Duration kBusyRetry = absl::Milliseconds(50);
 
 }  // namespace
@@ -73,6 +74,22 @@ google::rpc::Status FromEngine(const absl::Status& status, std::string_view what
   }
   return MakeError(absl::StatusCode::kInternal, "INTERNAL_ERROR",
                    absl::StrCat(ToAbsl(what), " failed; the instance's log says why"));
+}
+
+google::rpc::Status AppendFailed(const absl::Status& status) {
+  const std::string message(status.message());
+  if (absl::IsResourceExhausted(status)) return TooManyInFlight("the producer's queue");
+  if (absl::IsInvalidArgument(status))
+    return MakeError(absl::StatusCode::kInvalidArgument, "COMMAND_TOO_LARGE", message);
+  spdlog::warn("API: a command could not be appended: {}", message);
+  return MakeError(absl::StatusCode::kUnavailable, "LOG_UNAVAILABLE",
+                   absl::StrCat("the command was not written: ", message),
+                   {.retry_after = kLogRetry});
+}
+
+bool MayHaveBeenWritten(const absl::Status& status) {
+  return !absl::IsResourceExhausted(status) && !absl::IsInvalidArgument(status) &&
+         !absl::IsUnavailable(status);
 }
 
 grpc::Status ToGrpc(const google::rpc::Status& error) {

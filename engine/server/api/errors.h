@@ -38,6 +38,10 @@ google::rpc::Status TooManyInFlight(std::string_view flag);
 // LOG_UNAVAILABLE for what may pass. The message goes to the log as well.
 google::rpc::Status FromEngine(const absl::Status& status, std::string_view what);
 
+// What the caller is told when CommandAppender failed and MayHaveBeenWritten() says no.
+google::rpc::Status AppendFailed(const absl::Status& status);
+bool MayHaveBeenWritten(const absl::Status& status);
+
 // With the details in `grpc-status-details-bin`.
 grpc::Status ToGrpc(const google::rpc::Status& error);
 

@@ -11,27 +11,9 @@
 #include "engine/worker/command.h"
 
 namespace esd::api {
-
 namespace {
 
 constexpr absl::Duration kLogRetry = absl::Milliseconds(500);
-
-// Nothing was, or will be, written.
-google::rpc::Status AppendFailed(const absl::Status& status) {
-  const std::string message(status.message());
-  if (absl::IsResourceExhausted(status)) return TooManyInFlight("the producer's queue");
-  if (absl::IsInvalidArgument(status))
-    return MakeError(absl::StatusCode::kInvalidArgument, "COMMAND_TOO_LARGE", message);
-  spdlog::warn("API: a command could not be appended: {}", message);
-  return MakeError(absl::StatusCode::kUnavailable, "LOG_UNAVAILABLE",
-                   absl::StrCat("the command was not written: ", message),
-                   {.retry_after = kLogRetry});
-}
-
-bool MayHaveBeenWritten(const absl::Status& status) {
-  return !absl::IsResourceExhausted(status) && !absl::IsInvalidArgument(status) &&
-         !absl::IsUnavailable(status);
-}
 
 }  // namespace
 

@@ -18,6 +18,7 @@
 #include "engine/server/api/in_flight.h"
 #include "engine/server/api/snapshot_watchers.h"
 #include "engine/server/api/timer.h"
+#include "engine/server/api/verification_slot.h"
 
 namespace esd::api {
 namespace {
@@ -76,6 +77,30 @@ TEST(TimerTest, AFunctionMaySetAndCancelOthers) {
 TEST(TimerTest, WhatIsFarAwayDoesNotHoldUpTheEnd) {
   Timer timer;
   timer.At(absl::InfiniteFuture(), [] { FAIL(); });
+}
+
+// ---- VerificationSlot ----
+
+TEST(VerificationSlotTest, OneRunsAtATimeAndIsStoppedWithItsPartitionOrWithAll) {
+  VerificationSlot slot;
+  std::vector<std::string> stopped;
+  const auto stop = [&](const google::rpc::Status& reason) { stopped.push_back(reason.message()); };
+  const auto because = [](const char* message) {
+    google::rpc::Status reason;
+    reason.set_message(message);
+    return reason;
+  };
+  slot.StopRunning({}, because("nothing runs"));
+  ASSERT_TRUE(slot.Take(kHere, stop));
+  EXPECT_FALSE(slot.Take(kThere, stop));
+  slot.StopRunning(kThere, because("another"));
+  slot.StopRunning(kHere, because("this"));
+  slot.StopRunning({}, because("all"));
+  EXPECT_THAT(stopped, ElementsAre("this", "all"));
+  slot.Release();
+  slot.StopRunning(kHere, because("too late"));
+  EXPECT_TRUE(slot.Take(kThere, stop));
+  EXPECT_THAT(stopped, ElementsAre("this", "all"));
 }
 
 // ---- Executor ----
