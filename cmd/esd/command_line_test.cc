@@ -551,39 +551,5 @@ TEST_F(CommandLineTest, ThereAreTwoLogs) {
   EXPECT_THAT(err(), HasSubstr("must be kafka or embedded, not 'paper'"));
 }
 
-// --- the manual
-
-TEST_F(CommandLineTest, TheManualHasEveryCommandAndFlag) {
-  ASSERT_EQ(Esd({"man"}), kExitOk) << err();
-  EXPECT_THAT(out(), testing::StartsWith(".TH ESD 1 "));
-  for (const char* section : {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "CONNECTION",
-                              "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"}) {
-    EXPECT_THAT(out(), HasSubstr(std::string("\n.SH ") + section + "\n"));
-  }
-  EXPECT_THAT(out(), AllOf(HasSubstr(".SS \"esd command send [OPTIONS] [JSON]\""),
-                           HasSubstr(".SS \"esd aggregate get [OPTIONS] KEY\""),
-                           HasSubstr("\\fB\\-\\-bootstrap\\-servers\\fR"),
-                           HasSubstr("\\fB\\-o, \\-\\-output\\fR \\fItext|json\\fR")));
-}
-
-TEST_F(CommandLineTest, NoLineOfTheManualIsTakenForARequestByMistake) {
-  ASSERT_EQ(Esd({"man"}), kExitOk) << err();
-  std::istringstream lines(out());
-  for (std::string line; std::getline(lines, line);) {
-    EXPECT_THAT(line, testing::AnyOf(testing::MatchesRegex("[^.'].*"), testing::Eq(""),
-                                     testing::MatchesRegex("\\.(TH|SH|SS|TP|PP|RS|RE|nf|fi|nh|ad)"
-                                                           "( .*)?")));
-  }
-}
-
-TEST_F(CommandLineTest, DocsCliMdIsTheManual) {
-  std::ifstream file(ESD_DOCS "/cli.md");
-  std::stringstream kept;
-  kept << file.rdbuf();
-  ASSERT_EQ(Esd({"man", "--markdown"}), kExitOk) << err();
-  EXPECT_TRUE(kept.str() == out())
-      << "write it anew: build/release/bin/esd man --markdown > docs/cli.md";
-}
-
 }  // namespace
 }  // namespace esd::cmd

@@ -52,7 +52,8 @@ def test_a_command_is_sent_and_its_events_are_shown(cli):
     text = cli.ok("command", "send", register_json(email))
     assert text.splitlines()[0] == f"accepted: {email} is at version 0"
     assert "UserRegisteredEvent" in text
-    [result] = cli.json("command", "send", "--type", "ChangeUserNameCommand", json.dumps({"email": email, "newName": "B"}))
+    bare = json.dumps({"email": email, "newName": "B"})
+    [result] = cli.json("command", "send", "--type", "ChangeUserNameCommand", bare)
     assert (result["status"], result["version"], result["replayed"]) == ("ACCEPTED", 1, False)
     [event] = result["events"]
     assert event["payload"] == {"email": email, "name": "B", "version": 1}
@@ -264,7 +265,10 @@ def test_the_manual_is_a_man_page_without_warnings(cli, tmp_path):
     page = tmp_path / "esd.1"
     page.write_text(cli.ok("man"))
     shown = subprocess.run(
-        ["man", "--warnings", "-E", "UTF-8", "-l", page], capture_output=True, text=True, env={**cli.env, "MANWIDTH": "100"}
+        ["man", "--warnings", "-E", "UTF-8", "-l", page],
+        capture_output=True,
+        text=True,
+        env={**cli.env, "MANWIDTH": "100"},
     )
     assert (shown.returncode, shown.stderr) == (OK, "")
     for heading in ("NAME", "SYNOPSIS", "COMMANDS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES"):
