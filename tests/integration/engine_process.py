@@ -50,12 +50,13 @@ class Esd:
 
     def __init__(self, serve_args, data_dir, log_path):
         self.serve_args, self.data_dir, self.log_path = serve_args, pathlib.Path(data_dir), pathlib.Path(log_path)
+        self.runner = ()  # a command that runs the program in an environment of its own
         self.process = None
 
     def start(self, http=None, grpc=None):
         assert not self.running(), "it runs already"
         self.http, self.grpc = http or free_address(), grpc or free_address()
-        command = [*DIE_WITH_PARENT, BINARY, "serve", *self.serve_args, "--data-dir", self.data_dir]
+        command = [*DIE_WITH_PARENT, *self.runner, BINARY, "serve", *self.serve_args, "--data-dir", self.data_dir]
         command += ["--http-listen", self.http, "--grpc-listen", self.grpc]
         with self.log_path.open("ab") as log:
             log.write(f"--- start {' '.join(map(str, command))}\n".encode())

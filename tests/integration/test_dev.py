@@ -6,12 +6,15 @@ import re
 import select
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from engine_process import BINARY, DIE_WITH_PARENT, Esd, run_esd
-from grpc_client import Client, key, new_user, register, rename
+from grpc_client import CallError, Client, key, new_user, refused, register, rename
+from small_disk import SmallDisk
+from waiting import wait_until
 
 ANY_PORT = ("--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0")
 KILLS = 200 if os.environ.get("ESD_TEST_LONG") else 8
@@ -76,6 +79,33 @@ def embedded(tmp_path):
     yield engine
     if engine.running():
         engine.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path, embedded):
+    """What the node's data is on."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk; the log's own tests fill a simulated one")
+    disk = SmallDisk(tmp_path / "disk", mebibytes=512)
+    embedded.data_dir, embedded.runner = disk.path / "data", disk.runner
+    yield disk
+    if embedded.running():
+        embedded.kill()
+    disk.close()
+
+
+def accepts_again(client):
+    """Commands are accepted, after there was no room."""
+
+    def accepted():
+        try:
+            client.SubmitCommand(**register(new_user()))
+        except CallError as error:
+            assert error.reason == "LOG_FULL", error
+            return False
+        return True
+
+    wait_until(accepted, 30, "commands to be accepted again")
 
 
 def versions_on(screen, key):
@@ -170,3 +200,60 @@ def test_a_stop_under_way_is_ended_by_a_second_signal(embedded):
     embedded.process.send_signal(signal.SIGTERM)
     embedded.process.send_signal(signal.SIGTERM)
     assert embedded.wait_exit(15) in (0, 1)  # whichever signal was seen first
+
+
+def test_commands_are_refused_while_the_disk_is_nearly_full(embedded, small_disk, connect):
+    client = connect(embedded.start_ready())
+    email = new_user()
+    client.SubmitCommand(**register(email))
+    small_disk.fill(leave_bytes=32 << 20)
+    wait_until(lambda: not_accepted(client), 10, "a refusal")
+    refused(
+        "RESOURCE_EXHAUSTED", "LOG_FULL", lambda: client.SubmitCommand(**rename(email, "Alex1")), retry=True
+    )
+    assert client.GetSnapshot(**key(email)).snapshot.version == 0
+    small_disk.make_room()
+    accepts_again(client)
+    assert client.SubmitCommand(**rename(email, "Alex1")).outcome.version == 1
+
+
+def not_accepted(client):
+    try:
+        client.SubmitCommand(**register(new_user()))
+    except CallError:
+        return True
+    return False
+
+
+def test_a_disk_that_is_full_amid_commands_loses_nothing_and_the_node_goes_on(embedded, small_disk, connect):
+    client = connect(embedded.start_ready())
+    registered, stop = [], threading.Event()
+
+    def send():
+        while not stop.is_set():
+            email = new_user()
+            try:
+                client.SubmitCommand(**register(email))
+                registered.append(email)
+            except CallError as error:
+                assert error.reason in ("LOG_FULL", "OUTCOME_UNKNOWN"), error
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for _ in range(3):
+            before = len(registered)
+            wait_until(lambda: len(registered) > before + 100, 30, "commands to be accepted")
+            small_disk.fill(leave_bytes=0)
+            wait_until(lambda: not_accepted(client), 10, "a refusal")
+            small_disk.make_room()
+            accepts_again(client)
+    finally:
+        stop.set()
+        sender.join(60)
+    assert not sender.is_alive() and embedded.running()
+    for _ in range(2):  # and after a restart
+        for email in registered:
+            assert client.GetSnapshot(**key(email)).snapshot.version == 0
+        embedded.stop()
+        client = connect(embedded.start_ready())

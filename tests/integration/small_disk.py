@@ -1,0 +1,46 @@
+"""A small disk of its own, to be filled up: a tmpfs in a mount namespace, which goes with its holder."""
+
+import os
+import pathlib
+import subprocess
+
+HOLD_S = 600  # longer than any test
+PIECE = b"\0" * (1 << 20)
+
+
+class SmallDisk:
+    """`path` is the disk for whoever is run with `runner` before its command. Needs root."""
+
+    def __init__(self, path, mebibytes):
+        self.path = pathlib.Path(path)
+        self.path.mkdir()
+        mount = f'mount -t tmpfs -o size={mebibytes}m none "$0" && echo mounted && exec sleep {HOLD_S}'
+        self.holder = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private"]
+            + ["sh", "-c", mount, self.path],
+            stdout=subprocess.PIPE,
+        )
+        assert self.holder.stdout.readline() == b"mounted\n", "no disk could be mounted"
+        self.runner = ("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--")
+        # The same folder, seen from here.
+        self.seen = pathlib.Path(f"/proc/{self.holder.pid}/root{self.path}")
+
+    def free_bytes(self):
+        status = os.statvfs(self.seen)
+        return status.f_bavail * status.f_frsize
+
+    def fill(self, leave_bytes):
+        """Somebody else's file takes all but that."""
+        with (self.seen / "others").open("ab", buffering=0) as file:
+            while (left := self.free_bytes() - leave_bytes) > 0:
+                try:
+                    file.write(PIECE[:left])
+                except OSError:  # the disk is full: somebody else has taken it meanwhile
+                    break
+
+    def make_room(self):
+        (self.seen / "others").unlink()
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
