@@ -119,6 +119,11 @@ CommitResult FaultWorkerLog::CommitWith(CommitFault fault, const Transaction& tr
       return log_->Commit(transaction);
     case CommitFault::kAborted:
       return Answer(CommitOutcome::kAborted);
+    case CommitFault::kNoRoom: {
+      CommitResult result = Answer(CommitOutcome::kAborted);
+      result.no_room = true;
+      return result;
+    }
     case CommitFault::kFenced:
       return Answer(CommitOutcome::kFenced);
     case CommitFault::kUnknownDone: {
@@ -337,6 +342,16 @@ bool FaultLog::FailureDue(int FaultLog::*left, double FaultRates::*rate, const c
     }
   }
   return Due(rate, name);
+}
+
+void FaultLog::SetShared(bool shared) {
+  absl::MutexLock lock(&mutex_);
+  shared_ = shared;
+}
+
+bool FaultLog::shared() const {
+  absl::MutexLock lock(&mutex_);
+  return shared_.value_or(log_->shared());
 }
 
 CommitFault FaultLog::NextCommitFault() {

@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ namespace esd {
 enum class CommitFault {
   kNone,
   kAborted,         // nothing happened
+  kNoRoom,          // neither: the disk is full
   kFenced,          // nothing happened; nothing is committed before Reopen()
   kUnknownDone,     // it is committed, and the answer got lost
   kUnknownNotDone,  // it isn't
@@ -83,6 +85,8 @@ class FaultLog : public Log {
   // The following may be called from any thread.
   void SetRates(const FaultRates& rates);
   void ScriptCommits(std::deque<CommitFault> faults);
+  // What shared() says; it is the log's own unless told.
+  void SetShared(bool shared);
   // The next `count` calls answer kUnavailable.
   void FailReopens(int count);
   void FailOpens(int count);
@@ -110,7 +114,7 @@ class FaultLog : public Log {
   // Calls of Commit() between a kFenced or kUnknown and the Reopen() that should follow.
   int commits_while_closed() const { return Get(&Counters::commits_while_closed); }
 
-  bool shared() const override { return log_->shared(); }
+  bool shared() const override;
   int32_t PartitionCount(const std::string& domain) const override {
     return log_->PartitionCount(domain);
   }
@@ -175,6 +179,7 @@ class FaultLog : public Log {
   bool seed_printed_ ABSL_GUARDED_BY(mutex_);
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   FaultRates rates_ ABSL_GUARDED_BY(mutex_);
+  std::optional<bool> shared_ ABSL_GUARDED_BY(mutex_);
   std::deque<CommitFault> script_ ABSL_GUARDED_BY(mutex_);
   std::deque<AppendFault> append_script_ ABSL_GUARDED_BY(mutex_);
   int failing_reopens_ ABSL_GUARDED_BY(mutex_) = 0;
