@@ -49,7 +49,7 @@ void AddCpu(const Prefix& prefix, const CpuUse& cpu, double count, bool with_bro
              cpu.own_s / count * 1e6, 2);
 }
 
-void AddEmbedded(const Prefix& prefix, const Measured& measured, int per_call, Run* run) {
+void AddEmbedded(const Prefix& prefix, const Measured& measured, double per_call, Run* run) {
   const double commands = static_cast<double>(measured.load.calls) * per_call;
   run->Add(prefix.id + "commands_per_s", prefix.label + "commands/s",
            measured.load.CallsPerSecond() * per_call, 0);
@@ -97,16 +97,22 @@ void AddSubmits(int in_flight, const Measured& measured, double commands_per_tra
   AddOtherCores(prefix.id, prefix.label, measured.cpu, run);
 }
 
-void AddEmbeddedSubmits(int in_flight, const Measured& measured, int per_call, Run* run) {
+void AddEmbeddedSubmits(int in_flight, const Measured& measured, double per_call, Run* run) {
   AddEmbedded(OfSubmits(in_flight), measured, per_call, run);
 }
 
-void AddEmbeddedBatches(int batch_size, int in_flight, const Measured& measured, int per_call,
+void AddEmbeddedBatches(int batch_size, int in_flight, const Measured& measured, double per_call,
                         Run* run) {
   const Prefix batches = OfBatches(batch_size);
   AddEmbedded(
       {batches.id, absl::StrCat("batches of ", batch_size, ", ", in_flight, " in flight: ")},
       measured, per_call, run);
+}
+
+void AddEmbeddedLog(int in_flight, const Measured& measured, double per_transaction, Run* run) {
+  AddEmbedded({absl::StrCat("log_", in_flight, "_"),
+               absl::StrCat("log alone, ", in_flight, " in flight: ")},
+              measured, per_transaction, run);
 }
 
 }  // namespace esd::bench

@@ -40,9 +40,11 @@ void AddBatchTimes(int batch_size, const std::vector<double>& times_ms, Run* run
 // Of SubmitCommand, or of what stands next to it.
 void AddSubmits(int in_flight, const Measured& measured, double commands_per_transaction, Run* run);
 // Without a broker. A call, or a batch of what stands next to it, has `per_call` commands.
-void AddEmbeddedSubmits(int in_flight, const Measured& measured, int per_call, Run* run);
-void AddEmbeddedBatches(int batch_size, int in_flight, const Measured& measured, int per_call,
+void AddEmbeddedSubmits(int in_flight, const Measured& measured, double per_call, Run* run);
+void AddEmbeddedBatches(int batch_size, int in_flight, const Measured& measured, double per_call,
                         Run* run);
+// Of the embedded log without the engine, or of what stands next to it: its transactions.
+void AddEmbeddedLog(int in_flight, const Measured& measured, double per_transaction, Run* run);
 
 }  // namespace esd::bench
 

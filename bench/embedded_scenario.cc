@@ -12,6 +12,7 @@
 #include "bench/api_client.h"
 #include "bench/api_figures.h"
 #include "bench/api_load.h"
+#include "bench/bare_log.h"
 #include "bench/bare_rocksdb.h"
 #include "bench/child_process.h"
 #include "bench/waiting.h"
@@ -22,6 +23,7 @@ namespace {
 // The contenders take turns, so that what the machine does besides meets both.
 constexpr int kRounds = 4;
 constexpr int kChecksInFlight = 64;
+constexpr int kPartitions = 4;  // esd dev's own number
 
 // `esd dev` with a data directory of its own.
 class DevEngine {
@@ -110,25 +112,30 @@ absl::Status CheckUsers(const Channels& channels, const ExpectedUsers& expected)
 
 // ---- commands per second ----
 
+struct Runs {
+  Run dev{"esd dev", {}};
+  Run log{"its log alone", {}};
+  Run bare{"bare RocksDB", {}};
+};
+
 class Throughput {
  public:
   explicit Throughput(const EmbeddedScenarioOptions& options)
       : options_(options), engine_(options, "throughput"), expected_(options.users) {}
 
-  absl::Status Run(bench::Run* dev, bench::Run* bare) {
+  absl::Status Run(Runs* runs) {
     if (absl::Status status = Start(); !status.ok()) return status;
     for (const int in_flight : options_.submits_in_flight) {
-      absl::Status status = MeasureBoth(
-          in_flight, in_flight, [&] { return Submits(channels_, in_flight, &expected_); }, 1, dev,
-          bare);
+      absl::Status status = MeasureAll(
+          in_flight, in_flight, [&] { return Submits(channels_, in_flight, &expected_); }, 1, runs);
       if (!status.ok()) return status;
     }
     const auto batches = [this] {
       return BatchSubmits(channels_, options_.batches_in_flight, next_, options_.batch_size,
                           &expected_);
     };
-    absl::Status status = MeasureBoth(kAsBatches, options_.batch_size * options_.batches_in_flight,
-                                      batches, options_.batch_size, dev, bare);
+    absl::Status status = MeasureAll(kAsBatches, options_.batch_size * options_.batches_in_flight,
+                                     batches, options_.batch_size, runs);
     if (!status.ok()) return status;
     status = CheckUsers(channels_, expected_);
     if (!status.ok()) return status;
@@ -147,27 +154,40 @@ class Throughput {
     next_ = options_.users;
     if (absl::Status status = RegisterUsers(options_, channels_, &expected_); !status.ok())
       return status;
-    return bare_.Open(options_.work_dir + "/bare-rocksdb", options_.users);
+    const absl::Status opened =
+        log_.Open(options_.work_dir + "/bare-log", kPartitions, options_.users);
+    return opened.ok() ? bare_.Open(options_.work_dir + "/bare-rocksdb", options_.users) : opened;
   }
 
-  // Both in turn. `per_call`: commands of one call.
-  absl::Status MeasureBoth(int submits, int in_flight, const std::function<CallSlots()>& make_slots,
-                           int per_call, bench::Run* dev, bench::Run* bare) {
-    Measured engine_total, bare_total;
+  // All in turn. `per_call`: commands of one call.
+  absl::Status MeasureAll(int submits, int in_flight, const std::function<CallSlots()>& make_slots,
+                          int per_call, Runs* runs) {
+    Measured engine_total, log_total, bare_total;
+    int64_t log_commands = 0;
     for (int round = -1; round < kRounds; ++round) {
       const bool counts = round >= 0;  // the first one warms up
       const absl::Duration time =
           counts ? options_.call_time / kRounds : options_.call_warm_up_time;
       const auto engine = RunEngine(make_slots(), per_call, time);
       if (!engine.ok()) return engine.status();
+      int64_t commands = 0;
+      const auto log = RunLog(in_flight, time, &commands);
+      if (!log.ok()) return log.status();
       const auto alone = RunBare(in_flight, time);
       if (!alone.ok()) return alone.status();
       if (!counts) continue;
       engine_total += *engine;
+      log_total += *log;
+      log_commands += commands;
       bare_total += *alone;
     }
-    Add(submits, engine_total, per_call, dev);
-    Add(submits, bare_total, in_flight, bare);
+    Add(submits, engine_total, per_call, &runs->dev);
+    Add(submits, bare_total, in_flight, &runs->bare);
+    // Once more, because only figures of two are compared.
+    AddEmbeddedLog(in_flight, log_total,
+                   static_cast<double>(log_commands) / static_cast<double>(log_total.load.calls),
+                   &runs->log);
+    AddEmbeddedLog(in_flight, bare_total, in_flight, &runs->bare);
     return absl::OkStatus();
   }
 
@@ -181,22 +201,36 @@ class Throughput {
     return measured;
   }
 
-  absl::StatusOr<Measured> RunBare(int in_flight, absl::Duration time) {
+  // The others run in this process.
+  absl::StatusOr<Measured> RunHere(
+      const std::function<absl::StatusOr<std::vector<double>>()>& run) const {
     const auto before = ReadCpuUse(/*contender=*/0, /*broker=*/0);
     if (!before.ok()) return before.status();
-    auto times_ms = bare_.Run(in_flight, time);
+    auto times_ms = run();
     if (!times_ms.ok()) return times_ms.status();
     const auto after = ReadCpuUse(/*contender=*/0, /*broker=*/0);
     if (!after.ok()) return after.status();
     Measured measured{{static_cast<int64_t>(times_ms->size()), after->at_ns - before->at_ns,
                        *std::move(times_ms)},
                       *after - *before};
-    // It runs in this process.
     measured.cpu.contender_s = std::exchange(measured.cpu.own_s, 0);
     return measured;
   }
 
-  void Add(int submits, const Measured& measured, int per_call, bench::Run* run) const {
+  absl::StatusOr<Measured> RunLog(int in_flight, absl::Duration time, int64_t* commands) {
+    return RunHere([&]() -> absl::StatusOr<std::vector<double>> {
+      auto figures = log_.Run(in_flight, time);
+      if (!figures.ok()) return figures.status();
+      *commands = figures->commands;
+      return std::move(figures->transaction_times_ms);
+    });
+  }
+
+  absl::StatusOr<Measured> RunBare(int in_flight, absl::Duration time) {
+    return RunHere([&] { return bare_.Run(in_flight, time); });
+  }
+
+  void Add(int submits, const Measured& measured, double per_call, bench::Run* run) const {
     if (submits == kAsBatches) {
       AddEmbeddedBatches(options_.batch_size, options_.batches_in_flight, measured, per_call, run);
     } else {
@@ -206,6 +240,7 @@ class Throughput {
 
   const EmbeddedScenarioOptions& options_;
   DevEngine engine_;
+  BareLog log_;
   BareRocksdb bare_;
   ExpectedUsers expected_;
   Channels channels_;
@@ -240,12 +275,12 @@ absl::Status MeasureRestarts(const EmbeddedScenarioOptions& options, Run* run) {
     if (absl::Status status = RegisterUsers(options, *channels, &expected); !status.ok())
       return status;
   }
-  if (absl::Status status = engine.Stop(); !status.ok()) return status;
-  const auto after_stop = engine.Start();
-  if (!after_stop.ok()) return after_stop.status();
   engine.Kill();
   const auto after_kill = engine.Start();
   if (!after_kill.ok()) return after_kill.status();
+  if (absl::Status status = engine.Stop(); !status.ok()) return status;
+  const auto after_stop = engine.Start();
+  if (!after_stop.ok()) return after_stop.status();
   const auto channels = engine.Connect(options.connections);
   if (!channels.ok()) return channels.status();
   if (absl::Status status = CheckUsers(*channels, expected); !status.ok()) return status;
@@ -258,12 +293,11 @@ absl::Status MeasureRestarts(const EmbeddedScenarioOptions& options, Run* run) {
 }  // namespace
 
 absl::StatusOr<std::vector<Run>> RunEmbeddedScenario(const EmbeddedScenarioOptions& options) {
-  Run dev{"esd dev", {}};
-  Run bare{"bare RocksDB", {}};
-  if (absl::Status status = Throughput(options).Run(&dev, &bare); !status.ok()) return status;
-  if (absl::Status status = MeasureStarts(options, &dev); !status.ok()) return status;
-  if (absl::Status status = MeasureRestarts(options, &dev); !status.ok()) return status;
-  return std::vector<Run>{std::move(dev), std::move(bare)};
+  Runs runs;
+  if (absl::Status status = Throughput(options).Run(&runs); !status.ok()) return status;
+  if (absl::Status status = MeasureStarts(options, &runs.dev); !status.ok()) return status;
+  if (absl::Status status = MeasureRestarts(options, &runs.dev); !status.ok()) return status;
+  return std::vector<Run>{std::move(runs.dev), std::move(runs.log), std::move(runs.bare)};
 }
 
 }  // namespace esd::bench

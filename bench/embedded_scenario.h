@@ -30,8 +30,8 @@ struct EmbeddedScenarioOptions {
   absl::Duration timeout = absl::Minutes(3);  // of each step
 };
 
-// All answers are checked, and what they said is read back. Returns a run of `esd dev` and one of
-// bare RocksDB. Errors: as RunApiScenario.
+// All answers are checked, and what they said is read back. Returns a run of `esd dev`, one of
+// its log alone and one of bare RocksDB. Errors: as RunApiScenario.
 absl::StatusOr<std::vector<Run>> RunEmbeddedScenario(const EmbeddedScenarioOptions& options);
 
 }  // namespace esd::bench
