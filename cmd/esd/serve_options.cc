@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "engine/base/logging.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 #include "engine/server/http_server.h"
 #include "engine/server/listen_address.h"
 
@@ -75,11 +75,11 @@ absl::StatusOr<std::vector<std::string>> ParseDomains(const Settings& settings,
 
 absl::Status CheckTopicNames(const Settings& settings, const kafka::TopicScope& scope) {
   for (const std::string& name : kafka::AllTopicNames(scope)) {
-    if (name.size() > kafka::kMaxTopicNameBytes) {
+    if (name.size() > kMaxTopicNameBytes) {
       return settings.Invalid(
           settings.IsGiven("topic-prefix") ? "topic-prefix" : "group",
           absl::StrCat("is too long: the topic ", name, " would have more than ",
-                       kafka::kMaxTopicNameBytes, " characters"));
+                       kMaxTopicNameBytes, " characters"));
     }
   }
   return absl::OkStatus();

@@ -111,7 +111,7 @@ def test_every_code_is_one_of_the_engines():
 
 
 def test_the_topics_are_the_engines():
-    source = (ROOT / "engine/log/kafka/topic_names.h").read_text()
+    source = (ROOT / "engine/log/topic_names.h").read_text()
     suffixes = set(re.findall(r'return "([a-z-]+)";', source))
     assert {channel["address"] for channel in DOCUMENT["channels"].values()} == {f"security-{s}" for s in suffixes}
 

@@ -14,7 +14,7 @@
 
 #include "engine/log/kafka/kafka_admin.h"
 #include "engine/log/kafka/kafka_log.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 #include "tests/log/log_contract_language.h"
 #include "tests/log/log_contract_test.h"
 #include "tests/log/network_cut.h"
@@ -242,7 +242,7 @@ class KafkaHarness : public SharedLogContractHarness {
   static std::string ClientIdOf(const std::string& instance) { return "esd-" + instance; }
 
   std::string NameOf(const DomainPartition& partition, Topic topic) const {
-    return kafka::TopicName(prefix_, partition.domain, topic);
+    return esd::TopicName(prefix_, partition.domain, topic);
   }
 
   // Otherwise the first record for a topic waits for up to a second.

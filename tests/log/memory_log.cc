@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 #include "tests/log/memory_appender.h"
 #include "tests/log/memory_membership.h"
 #include "tests/log/memory_reader.h"
@@ -330,7 +330,7 @@ TestRecord MemoryCluster::Copy(const OutputRecord& output) {
 }
 
 std::string MemoryCluster::NameOf(const std::string& domain, Topic topic) {
-  const std::string_view suffix = kafka::TopicSuffix(topic);
+  const std::string_view suffix = TopicSuffix(topic);
   return absl::StrCat(domain, "-", absl::string_view(suffix.data(), suffix.size()));
 }
 

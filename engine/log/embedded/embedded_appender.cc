@@ -7,7 +7,7 @@
 
 #include "engine/log/embedded/record_codec.h"
 #include "engine/log/embedded/record_limits.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::embedded {
 namespace {
@@ -45,9 +45,9 @@ absl::Status EmbeddedAppender::Enqueue(const std::string& domain, const OutputRe
                                        Done* done) {
   const size_t size = SizeOf(command);
   if (size > MaxRecordBytes(Topic::kCommand)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the command has ", size, " bytes, ", kafka::TopicName("", domain, Topic::kCommand),
-        " takes ", MaxRecordBytes(Topic::kCommand), ": send a smaller one"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the command has ", size, " bytes, ", TopicName("", domain, Topic::kCommand),
+                     " takes ", MaxRecordBytes(Topic::kCommand), ": send a smaller one"));
   }
   if (absl::Status status = space_->Check(); !status.ok()) return status;
   const absl::Time now = absl::Now();

@@ -15,7 +15,7 @@
 #include "engine/log/embedded/embedded_worker_log.h"
 #include "engine/log/embedded/record_limits.h"
 #include "engine/log/embedded/record_scan.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd {
 namespace embedded {
@@ -145,7 +145,7 @@ size_t EmbeddedLog::MaxRecordBytes(const std::string&, Topic topic) const {
 }
 
 std::string EmbeddedLog::TopicName(const std::string& domain, Topic topic) const {
-  return kafka::TopicName("", domain, topic);
+  return esd::TopicName("", domain, topic);
 }
 
 std::string EmbeddedLog::SourceId() const {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/log/embedded/record_codec.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::embedded {
 namespace {
@@ -132,8 +132,8 @@ CommitResult EmbeddedWorkerLog::Commit(const Transaction& transaction) {
         CommitResult refused;
         refused.outcome = CommitOutcome::kAborted;
         refused.reason = absl::StrCat("a record of ", size, " bytes is larger than ",
-                                      kafka::TopicName("", domain, record.topic),
-                                      " takes, which is ", MaxRecordBytes(record.topic));
+                                      TopicName("", domain, record.topic), " takes, which is ",
+                                      MaxRecordBytes(record.topic));
         return refused;
       }
       TopicLog& log = state_->partitions.at({domain, record.partition}).of(record.topic);

@@ -7,16 +7,15 @@
 #include <memory>
 
 #include "engine/log/embedded/record_codec.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::embedded {
 namespace {
 
 absl::Status OutOfRange(const TopicLog& log, Offset begin, Offset end, Offset asked) {
-  return absl::OutOfRangeError(absl::StrCat(kafka::TopicName("", log.partition.domain, log.topic),
-                                            "/", log.partition.partition.value(), " has ",
-                                            begin.value(), " to ", end.value(), ", not ",
-                                            asked.value(), ": read from what is there"));
+  return absl::OutOfRangeError(absl::StrCat(
+      TopicName("", log.partition.domain, log.topic), "/", log.partition.partition.value(), " has ",
+      begin.value(), " to ", end.value(), ", not ", asked.value(), ": read from what is there"));
 }
 
 // Reads ahead of nothing: what is read is mostly what was written a moment ago.

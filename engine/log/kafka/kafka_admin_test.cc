@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::kafka {
 namespace {

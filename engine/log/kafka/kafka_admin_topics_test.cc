@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::kafka {
 namespace {

@@ -23,8 +23,8 @@
 #include "engine/log/kafka/kafka_worker_log.h"
 #include "engine/log/kafka/ownership_follower.h"
 #include "engine/log/kafka/ownership_table.h"
-#include "engine/log/kafka/topic_names.h"
 #include "engine/log/kafka/topic_table.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::kafka {
 namespace {
@@ -152,7 +152,7 @@ absl::Status KafkaLog::ReadTopics() {
     DomainTopics& facts = domains[domain];
     facts.partitions = partitions;
     for (const Topic topic : kAllTopics) {
-      const std::string name = kafka::TopicName(options_.topic_prefix, domain, topic);
+      const std::string name = esd::TopicName(options_.topic_prefix, domain, topic);
       const TopicInfo& info = infos->at(name);
       const auto limit =
           static_cast<size_t>(info.max_message_bytes.value_or(kDefaultMaxMessageBytes));

@@ -14,7 +14,7 @@
 #include <random>
 
 #include "engine/log/kafka/kafka_admin.h"
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::kafka {
 namespace {

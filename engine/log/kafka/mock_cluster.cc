@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "engine/log/kafka/topic_names.h"
+#include "engine/log/topic_names.h"
 
 namespace esd::kafka {
 namespace {

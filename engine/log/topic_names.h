@@ -1,6 +1,6 @@
-// How topics are named; nowhere else is a topic's name put together.
-#ifndef ESD_ENGINE_LOG_KAFKA_TOPIC_NAMES_H_
-#define ESD_ENGINE_LOG_KAFKA_TOPIC_NAMES_H_
+// How topics are named, in every log; nowhere else is a topic's name put together.
+#ifndef ESD_ENGINE_LOG_TOPIC_NAMES_H_
+#define ESD_ENGINE_LOG_TOPIC_NAMES_H_
 
 #include <cstddef>
 #include <string>
@@ -8,7 +8,7 @@
 
 #include "engine/log/log.h"
 
-namespace esd::kafka {
+namespace esd {
 
 // Kafka's bound on a topic's name. Legal characters: ASCII letters and digits, '.', '_' and '-'.
 inline constexpr size_t kMaxTopicNameBytes = 249;
@@ -44,6 +44,6 @@ inline std::string OwnershipTopicName(std::string_view prefix, std::string_view 
   return name;
 }
 
-}  // namespace esd::kafka
+}  // namespace esd
 
-#endif  // ESD_ENGINE_LOG_KAFKA_TOPIC_NAMES_H_
+#endif  // ESD_ENGINE_LOG_TOPIC_NAMES_H_
