@@ -74,7 +74,9 @@ struct Engine::Impl {
   void Fail(const absl::Status& status);
   HttpServer::Health Live() const;
   HttpServer::Health Ready() const;
-  // Tells gRPC's health service what Ready() says, again and again.
+  // Tells gRPC's health service what Ready() says, so that nobody hears two things at a time.
+  HttpServer::Health TellHealth();
+  // The same again and again.
   void WatchHealth();
 
   const EngineOptions options;
@@ -94,6 +96,7 @@ struct Engine::Impl {
   std::unique_ptr<WorkerPool> pool;
   std::unique_ptr<HttpServer> http;
 
+  absl::Mutex telling;  // held while health is found out and told; before `mutex`
   mutable absl::Mutex mutex;
   absl::Status failure ABSL_GUARDED_BY(mutex);
   bool started ABSL_GUARDED_BY(mutex) = false;  // from the group's joining to its leaving
@@ -185,7 +188,7 @@ absl::Status Engine::Impl::StartHttp() {
   HttpServer::Handlers handlers;
   handlers.metrics = [this] { return metrics.Serialize(); };
   handlers.live = [this] { return Live(); };
-  handlers.ready = [this] { return Ready(); };
+  handlers.ready = [this] { return TellHealth(); };
   auto server = HttpServer::Start(options.http_listen, std::move(handlers));
   if (!server.ok()) return server.status();
   http = *std::move(server);
@@ -228,12 +231,19 @@ HttpServer::Health Engine::Impl::Ready() const {
   return {true, "ready\n"};
 }
 
+HttpServer::Health Engine::Impl::TellHealth() {
+  absl::MutexLock lock(&telling);
+  HttpServer::Health ready = Ready();
+  api_server->SetServing(ready.ok);
+  return ready;
+}
+
 void Engine::Impl::WatchHealth() {
   {
     absl::MutexLock lock(&mutex);
     if (!started) return;
   }
-  api_server->SetServing(Ready().ok);
+  TellHealth();
   api->timer.At(absl::Now() + kHealthInterval, [this] { WatchHealth(); });
 }
 
@@ -245,7 +255,7 @@ void Engine::Impl::Drain() {
   api->timer.At(absl::InfinitePast(), [&passed] { passed.Notify(); });
   passed.WaitForNotification();
   api->Drain();
-  api_server->SetServing(false);
+  TellHealth();  // that it ends
   if (!api->in_flight.AwaitNone(kInFlightTimeout)) {
     spdlog::warn(
         "{} commands are under way and will be answered as unknown: their callers can "
@@ -275,11 +285,11 @@ absl::Status Engine::Start() {
 
 absl::Status Engine::AwaitReady(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
-  HttpServer::Health ready = impl_->Ready();
+  HttpServer::Health ready = impl_->TellHealth();
   while (!ready.ok && absl::Now() < deadline) {
     pollfd waiting{impl_->wake_fd, POLLIN, 0};
     if (poll(&waiting, 1, kReadyPollMs) == 1) return absl::CancelledError("it is to stop");
-    ready = impl_->Ready();
+    ready = impl_->TellHealth();
   }
   if (ready.ok) return absl::OkStatus();
   return absl::DeadlineExceededError(absl::StrCat("not ready after ", absl::FormatDuration(timeout),

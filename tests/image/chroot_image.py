@@ -16,6 +16,7 @@ import time
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE_MAX_AGE_S = 7 * 86400
 STEP_TIMEOUT_S = 900
+SKIPPED = 77  # what CTest and scripts/check-image take for it
 # What a build on this machine is given from outside: names, certificates, proxies.
 GIVEN_FILES = ["/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt"]
 GIVEN_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
@@ -30,8 +31,14 @@ def say(text):
     print(f"check-image: {text}", file=sys.stderr, flush=True)
 
 
-def run(*command, what, **options):
-    """Shows the end of its output only when it fails."""
+def cannot_build(why):
+    """This machine can't: that says nothing of the image."""
+    say(f"skipped: {why}")
+    sys.exit(SKIPPED)
+
+
+def run(*command, what, or_skip=False, **options):
+    """Shows the end of its output only when it fails. `or_skip`: that is then the machine's fault, not the image's."""
     begin = time.monotonic()
     try:
         done = subprocess.run(
@@ -40,6 +47,9 @@ def run(*command, what, **options):
         )
     except subprocess.TimeoutExpired:
         sys.exit(f"check-image: {what} took more than {STEP_TIMEOUT_S} s")
+    if done.returncode and or_skip:
+        say(done.stdout[-2000:])
+        cannot_build(f"{what} failed with exit code {done.returncode}")
     if done.returncode:
         sys.exit(f"{done.stdout[-6000:]}\ncheck-image: {what} failed with exit code {done.returncode}, see above")
     say(f"{what}: {time.monotonic() - begin:.0f} s")
@@ -87,7 +97,7 @@ class ChrootImage:
             part = self.cache / "part.tar"
             mirror = [str(sources)] if sources.exists() else []
             run("mmdebstrap", "--variant=minbase", "--mode=root", "--skip=check/qemu", "bookworm", part, *mirror,
-                what="making the base with mmdebstrap")
+                what="making the base with mmdebstrap", or_skip=True)
             part.rename(tar)
         return tar
 
@@ -116,7 +126,7 @@ class ChrootImage:
                 (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
     def mount(self, root):
-        subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+        run("mount", "-t", "proc", "proc", root / "proc", what="mounting /proc", or_skip=True)
         # So that packages are fetched once, and that a build of the same source takes no time.
         for here, there in [(self.cache / "archives", "var/cache/apt/archives"), (self.ccache, "root/.cache/ccache")]:
             here.mkdir(parents=True, exist_ok=True)

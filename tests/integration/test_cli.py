@@ -7,30 +7,10 @@ import subprocess
 import pytest
 
 from cli import FAILED, OK, USAGE, Cli, register_json, rename_json, start_engine
+from cli_fixtures import cli, engine, user  # noqa: F401
 from engine_process import free_address
 from grpc_client import new_user
 from test_grpc_tls import Authority
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    """One for all tests of this file."""
-    engine = start_engine(tmp_path_factory.mktemp("engine"))
-    yield engine
-    engine.kill()
-
-
-@pytest.fixture
-def cli(engine):
-    return Cli(engine.grpc)
-
-
-@pytest.fixture
-def user(cli):
-    """A user who is registered, with version 0 and the name Alex."""
-    email = new_user()
-    cli.ok("command", "send", register_json(email))
-    return email
 
 
 def rows(text):
