@@ -9,7 +9,7 @@ PIECE = b"\0" * (1 << 20)
 
 
 class SmallDisk:
-    """`path` is the disk for whoever is run with `runner` before its command. Needs root."""
+    """`path` is the disk for whoever is run with `runner` before its command. OSError where that may not be mounted."""
 
     def __init__(self, path, mebibytes):
         self.path = pathlib.Path(path)
@@ -19,8 +19,12 @@ class SmallDisk:
             ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private"]
             + ["sh", "-c", mount, self.path],
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        assert self.holder.stdout.readline() == b"mounted\n", "no disk could be mounted"
+        said = self.holder.stdout.readline()
+        if said != b"mounted\n":
+            self.close()
+            raise OSError(said.decode())
         self.runner = ("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--")
         # The same folder, seen from here.
         self.seen = pathlib.Path(f"/proc/{self.holder.pid}/root{self.path}")

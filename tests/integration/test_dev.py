@@ -84,9 +84,10 @@ def embedded(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path, embedded):
     """What the node's data is on."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk; the log's own tests fill a simulated one")
-    disk = SmallDisk(tmp_path / "disk", mebibytes=512)
+    try:
+        disk = SmallDisk(tmp_path / "disk", mebibytes=512)
+    except OSError as error:
+        pytest.skip(f"no small disk can be mounted here; the log's own tests fill a simulated one: {error}")
     embedded.data_dir, embedded.runner = disk.path / "data", disk.runner
     yield disk
     if embedded.running():
