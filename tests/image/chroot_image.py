@@ -198,8 +198,9 @@ class ChrootImage:
             return 255, "it does not run"
         uid, _, gid = self.stage.last("USER", "0").partition(":")
         words = [f"{name}={value}" for name, value in {"PATH": PATH, **self.stage.environment()}.items()]
-        full = ["nsenter", f"--target={first}", "--mount", "--net", "--pid", "chroot", f"--userspec={uid}:{gid or uid}",
-                self.root, "env", "-i", *words, *command]
+        # Its root by way of /proc: entering its mounts would also leave a chroot that we may be in ourselves.
+        full = ["nsenter", f"--target={first}", "--net", "--pid", "chroot", f"--userspec={uid}:{gid or uid}",
+                f"/proc/{first}/root", "env", "-i", *words, *command]
         done = subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
         return done.returncode, done.stdout + done.stderr
 

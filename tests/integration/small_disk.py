@@ -8,6 +8,12 @@ HOLD_S = 600  # longer than any test
 PIECE = b"\0" * (1 << 20)
 
 
+def propagation():
+    """Mounts must be seen by nobody else. In a chroot they can't be made private, and needn't be if nothing is shared."""
+    shared = " shared:" in pathlib.Path("/proc/self/mountinfo").read_text()
+    return "private" if shared or os.path.ismount("/") else "unchanged"
+
+
 class SmallDisk:
     """`path` is the disk for whoever is run with `runner` before its command. OSError where that may not be mounted."""
 
@@ -16,7 +22,7 @@ class SmallDisk:
         self.path.mkdir()
         mount = f'mount -t tmpfs -o size={mebibytes}m none "$0" && echo mounted && exec sleep {HOLD_S}'
         self.holder = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private"]
+            ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", propagation()]
             + ["sh", "-c", mount, self.path],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -25,9 +31,11 @@ class SmallDisk:
         if said != b"mounted\n":
             self.close()
             raise OSError(said.decode())
-        self.runner = ("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--")
+        # With its root, too: we may be in a chroot ourselves.
+        root = f"/proc/{self.holder.pid}/root"
+        self.runner = ("nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--root={root}", f"--wd={root}", "--")
         # The same folder, seen from here.
-        self.seen = pathlib.Path(f"/proc/{self.holder.pid}/root{self.path}")
+        self.seen = pathlib.Path(f"{root}{self.path}")
 
     def free_bytes(self):
         status = os.statvfs(self.seen)
