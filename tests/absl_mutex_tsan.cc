@@ -79,6 +79,35 @@ bool Mutex::AwaitWithTimeout(const Condition& condition, absl::Duration timeout)
   return met;
 }
 
+bool Mutex::AwaitWithDeadline(const Condition& condition, absl::Time deadline) {
+  ESD_REAL(bool (*)(Mutex*, const Condition&, absl::Time),
+           "_ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE");
+  __tsan_release(this);
+  bool met = false;
+  {
+    const IgnoreReads ignore;
+    met = real(this, condition, deadline);
+  }
+  __tsan_acquire(this);
+  return met;
+}
+
+void Mutex::ReaderLock() {
+  ESD_REAL(void (*)(Mutex*), "_ZN4absl7debian35Mutex10ReaderLockEv");
+  {
+    const IgnoreReads ignore;
+    real(this);
+  }
+  __tsan_acquire(this);
+}
+
+void Mutex::ReaderUnlock() {
+  ESD_REAL(void (*)(Mutex*), "_ZN4absl7debian35Mutex12ReaderUnlockEv");
+  __tsan_release(this);
+  const IgnoreReads ignore;
+  real(this);
+}
+
 void Notification::Notify() {
   ESD_REAL(void (*)(Notification*), "_ZN4absl7debian312Notification6NotifyEv");
   __tsan_release(this);
