@@ -15,9 +15,6 @@ namespace {
 
 constexpr char kDomain[] = "security";
 constexpr absl::Duration kPollTimeout = absl::Seconds(10);
-// As in BareRocksdb.
-constexpr size_t kEventHeaderBytes = 250;
-constexpr size_t kSnapshotBytes = 40;
 constexpr std::string_view kHeader = "ce_source";
 
 }  // namespace
@@ -103,9 +100,12 @@ absl::StatusOr<int64_t> BareLog::CommitWaiting() {
                               batch.partition.partition,
                               key,
                               std::string(command.value.value_or("")),
-                              {{kHeader, std::string(kEventHeaderBytes, 'h')}}});
-      part.records.push_back(
-          {Topic::kSnapshot, batch.partition.partition, key, std::string(kSnapshotBytes, 's'), {}});
+                              {{kHeader, std::string(kLogEventHeaderBytes, 'h')}}});
+      part.records.push_back({Topic::kSnapshot,
+                              batch.partition.partition,
+                              key,
+                              std::string(kLogSnapshotBytes, 's'),
+                              {}});
     }
     commands += static_cast<int64_t>(batch.records.size());
     transaction.parts.push_back(std::move(part));

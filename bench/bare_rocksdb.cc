@@ -11,10 +11,6 @@
 namespace esd::bench {
 namespace {
 
-// What a record of the log has besides its key and value: an event's headers, a snapshot's frame.
-constexpr size_t kEventHeaderBytes = 250;
-constexpr size_t kSnapshotBytes = 40;
-
 absl::Status ToStatus(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("bare RocksDB: ", status.ToString()));
@@ -62,8 +58,8 @@ absl::Status BareRocksdb::WriteBatch(int in_flight) {
     const BenchCommand command = MakeCommand(next_, users_);
     batch.Put(RecordKey('c', next_), command.key + command.value);
     batch.Put(RecordKey('e', next_),
-              command.key + command.value + std::string(kEventHeaderBytes, 'h'));
-    batch.Put(RecordKey('s', next_), command.key + std::string(kSnapshotBytes, 's'));
+              command.key + command.value + std::string(kLogEventHeaderBytes, 'h'));
+    batch.Put(RecordKey('s', next_), command.key + std::string(kLogSnapshotBytes, 's'));
     ++next_;
   }
   batch.Put("position", absl::StrCat(next_));

@@ -3,6 +3,7 @@
 #ifndef ESD_BENCH_WORKLOAD_H_
 #define ESD_BENCH_WORKLOAD_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -32,6 +33,11 @@ std::string KeyOf(int64_t user);
 
 // The number in an event (or a command); -1 if there is none.
 int64_t NumberIn(std::string_view value);
+
+// What the engine's records have besides key and value, for those that stand in for it without a
+// broker: an event's headers, and a snapshot's frame and state.
+inline constexpr size_t kLogEventHeaderBytes = 250;
+inline constexpr size_t kLogSnapshotBytes = 40;
 
 }  // namespace esd::bench
 

@@ -1,11 +1,11 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cmd/esd/client/output.h"
 #include "cmd/esd/commands.h"
 #include "engine/base/json_string.h"
 #include "engine/log/kafka/kafka_properties.h"
@@ -31,27 +31,17 @@ std::vector<std::string> ShownValues(const OptionSpec& spec, const Settings& set
 
 void PrintText(const std::vector<OptionSpec>& specs, const Settings& settings,
                const KafkaSettings& kafka, const Process& process) {
-  std::vector<std::vector<std::string>> rows = {{"OPTION", "VALUE", "SOURCE"}};
+  Table table(process.out, /*colour=*/false, {"OPTION", "VALUE", "SOURCE"});
   for (const OptionSpec& spec : specs) {
     if (spec.name == "kafka") {
-      for (const auto& [key, property] : kafka) {
-        rows.push_back(
-            {"kafka", absl::StrCat(key, "=", Shown(key, property.value)), property.source});
-      }
+      for (const auto& [key, property] : kafka)
+        table.Add({"kafka", absl::StrCat(key, "=", Shown(key, property.value)), property.source});
     } else {
-      rows.push_back({spec.name, absl::StrJoin(ShownValues(spec, settings, process), ","),
-                      settings.Get(spec.name).source});
+      table.Add({spec.name, absl::StrJoin(ShownValues(spec, settings, process), ","),
+                 settings.Get(spec.name).source});
     }
   }
-  size_t widths[2] = {0, 0};
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < 2; ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < 2; ++i)
-      process.out << row[i] << std::string(widths[i] - row[i].size() + 2, ' ');
-    process.out << row[2] << "\n";
-  }
+  table.Flush();
 }
 
 std::string JsonValue(const OptionSpec& spec, const std::vector<std::string>& values) {
