@@ -26,14 +26,8 @@
 namespace esd::api {
 namespace {
 
-constexpr int kDefaultPage = 100;
-constexpr int kMaxPage = 1'000;
 constexpr size_t kMaxPageBytes = size_t{1} << 20;
 constexpr absl::Duration kRetry = absl::Milliseconds(500);
-
-google::rpc::Status Invalid(std::string_view reason, std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, reason, message);
-}
 
 // A dead letter's headers: what the engine added, and the command's own.
 struct SortedHeaders {
@@ -73,15 +67,14 @@ Number NumberOf(const SortedHeaders& headers, std::string_view name) {
 
 std::optional<google::rpc::Status> CheckPartition(int32_t partition, int32_t partition_count) {
   if (partition >= 0 && partition < partition_count) return std::nullopt;
-  return Invalid("INVALID_PARTITION",
-                 absl::StrCat("the domain has the partitions 0 to ", partition_count - 1));
+  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_PARTITION",
+                   absl::StrCat("the domain has the partitions 0 to ", partition_count - 1));
 }
 
 std::optional<google::rpc::Status> ReadPage(const esd::v1::ListDeadLettersRequest& request,
                                             int32_t partition_count,
                                             esd::v1::DeadLetterPageToken* token) {
-  if (request.page_size() < 0)
-    return Invalid("INVALID_PAGE_SIZE", "page_size is 0, for the default, or more");
+  if (auto wrong = CheckPageSize(request.page_size())) return wrong;
   if (request.has_partition()) {
     if (auto wrong = CheckPartition(request.partition(), partition_count)) return wrong;
   }
@@ -96,8 +89,7 @@ std::optional<google::rpc::Status> ReadPage(const esd::v1::ListDeadLettersReques
       token->only_partition() != request.partition() || token->partition() < 0 ||
       token->partition() >= partition_count ||
       (request.has_partition() && token->partition() != request.partition())) {
-    return Invalid("INVALID_PAGE_TOKEN",
-                   "page_token isn't a next_page_token of a call with the same other fields");
+    return InvalidToken();
   }
   return std::nullopt;
 }
@@ -147,8 +139,7 @@ std::optional<google::rpc::Status> ListDeadLetters(const Api& api, const DomainA
                                                    esd::v1::DeadLetterPageToken token,
                                                    absl::Time deadline,
                                                    esd::v1::ListDeadLettersResponse* response) {
-  const int page_size =
-      request.page_size() == 0 ? kDefaultPage : std::min(request.page_size(), kMaxPage);
+  const size_t page_size = PageSize(request.page_size());
   const int32_t end = request.has_partition() ? request.partition() + 1 : domain.partition_count();
   Log& log = *api.backend.log;
   TopicScan scan(&log, request.domain(), Topic::kDeadLetter);
@@ -162,7 +153,8 @@ std::optional<google::rpc::Status> ListDeadLetters(const Api& api, const DomainA
       *response->add_dead_letters() = ToDeadLetter(partition, record);
       bytes += response->dead_letters(response->dead_letters_size() - 1).ByteSizeLong();
       token.set_offset(Next(record.offset).value());
-      full = response->dead_letters_size() >= page_size || bytes >= kMaxPageBytes;
+      full =
+          static_cast<size_t>(response->dead_letters_size()) >= page_size || bytes >= kMaxPageBytes;
       return !full;
     };
     const absl::Status status =

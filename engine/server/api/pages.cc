@@ -25,24 +25,21 @@ google::rpc::Status Invalid(std::string_view reason, std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason, message);
 }
 
+}  // namespace
+
 google::rpc::Status InvalidToken() {
   return Invalid("INVALID_PAGE_TOKEN",
                  "page_token isn't a next_page_token of a call with the same other fields");
 }
 
-template <typename Request>
-std::optional<google::rpc::Status> CheckPageSize(const Request& request) {
-  if (request.page_size() >= 0) return std::nullopt;
+std::optional<google::rpc::Status> CheckPageSize(int32_t page_size) {
+  if (page_size >= 0) return std::nullopt;
   return Invalid("INVALID_PAGE_SIZE", "page_size is 0, for the default, or more");
 }
 
-template <typename Request>
-size_t PageSize(const Request& request) {
-  return static_cast<size_t>(request.page_size() == 0 ? kDefaultPage
-                                                      : std::min(request.page_size(), kMaxPage));
+size_t PageSize(int32_t page_size) {
+  return static_cast<size_t>(page_size == 0 ? kDefaultPage : std::min(page_size, kMaxPage));
 }
-
-}  // namespace
 
 std::string WriteToken(const google::protobuf::MessageLite& token) {
   return absl::WebSafeBase64Escape(token.SerializeAsString());
@@ -56,7 +53,7 @@ bool ReadToken(const std::string& text, google::protobuf::MessageLite* token) {
 std::optional<google::rpc::Status> ReadPage(const esd::v1::ListSnapshotsRequest& request,
                                             int32_t partition_count,
                                             esd::v1::SnapshotPageToken* token) {
-  if (auto wrong = CheckPageSize(request)) return wrong;
+  if (auto wrong = CheckPageSize(request.page_size())) return wrong;
   if (request.page_token().empty()) {
     token->set_domain(request.domain());
     token->set_key_prefix(request.key_prefix());
@@ -72,7 +69,7 @@ std::optional<google::rpc::Status> ReadPage(const esd::v1::ListSnapshotsRequest&
 
 std::optional<google::rpc::Status> ReadPage(const esd::v1::ListEventsRequest& request,
                                             esd::v1::EventPageToken* token) {
-  if (auto wrong = CheckPageSize(request)) return wrong;
+  if (auto wrong = CheckPageSize(request.page_size())) return wrong;
   if (request.from_version() < 0) return Invalid("INVALID_VERSION", "from_version is 0 or more");
   if (request.page_token().empty()) {
     token->set_domain(request.domain());
@@ -92,7 +89,7 @@ std::optional<google::rpc::Status> ListSnapshotsHere(const Api& api, DomainApi& 
                                                      esd::v1::SnapshotPageToken token,
                                                      esd::v1::ListSnapshotsResponse* response) {
   const DomainPartition partition{request.domain(), PartitionId{token.partition()}};
-  const size_t page_size = PageSize(request);
+  const size_t page_size = PageSize(request.page_size());
   size_t bytes = 0;
   bool at_end = false;
   while (!at_end && bytes < kMaxPageBytes &&
@@ -137,7 +134,7 @@ std::optional<google::rpc::Status> ListEventsHere(const Api& api, DomainApi& dom
   const DomainPartition partition = domain.HomeOf(request.aggregate_key());
   if (auto incomplete = CheckHistory(api, partition)) return incomplete;
   const Version from{token.next_version()};
-  const size_t page_size = PageSize(request);
+  const size_t page_size = PageSize(request.page_size());
   std::vector<SnapshotStore::VersionedEvent> events;
   bool exists = false;
   bool more = false;

@@ -5,6 +5,8 @@
 #include <google/protobuf/message_lite.h>
 #include <google/rpc/status.pb.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -18,6 +20,12 @@ namespace esd::api {
 // Tokens are base64url of a message in esd/v1/tokens.proto.
 std::string WriteToken(const google::protobuf::MessageLite& token);
 bool ReadToken(const std::string& text, google::protobuf::MessageLite* token);
+
+// What all calls with pages have in common. `page_size` is the request's; PageSize() what it comes
+// to, once it is checked.
+std::optional<google::rpc::Status> CheckPageSize(int32_t page_size);
+size_t PageSize(int32_t page_size);
+google::rpc::Status InvalidToken();
 
 // Checks the page that is asked for and fills `*token` with where it begins; otherwise returns what
 // the caller did wrong.
