@@ -283,7 +283,7 @@ grpc::ServerUnaryReactor* AdminService::VerifySnapshots(
                                "max_differences is 0, for the default, or more"));
   }
   const DomainPartition partition{request->domain(), PartitionId{request->partition()}};
-  const Route route = api->Find(partition, IsForwarded(*context));
+  const Route route = api->Find(partition, *context);
   if (route.kind == Route::Kind::kNobody)
     return AnswerNow(context, PartitionMoving(ToString(partition)));
   if (route.kind == Route::Kind::kPeer) {

@@ -53,9 +53,9 @@ void Api::Drain() {
   verification.StopRunning({}, Draining());
 }
 
-Route Api::Find(const DomainPartition& partition, bool forwarded) const {
+Route Api::Find(const DomainPartition& partition, const grpc::CallbackServerContext& call) const {
   if (directory.Serving(partition)) return {Route::Kind::kHere, ""};
-  if (forwarded) return {};
+  if (IsForwarded(call)) return {};
   const std::optional<PartitionOwner> owner = backend.log->membership().OwnerOf(partition);
   if (!owner || owner->address.empty() || owner->instance == backend.instance_id) return {};
   return {Route::Kind::kPeer, owner->address};

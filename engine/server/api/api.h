@@ -6,6 +6,7 @@
 #include <absl/time/time.h>
 #include <google/rpc/status.pb.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/server_context.h>
 
 #include <atomic>
 #include <memory>
@@ -57,8 +58,9 @@ class Api : public PartitionListener {
   SnapshotRepairer* workers() const { return workers_; }
 
   // Where a call about the partition goes. A call that was forwarded already is answered here or by
-  // nobody.
-  Route Find(const DomainPartition& partition, bool forwarded) const;
+  // nobody. The call's metadata are looked at only if the partition isn't here: gRPC copies them
+  // into a map at the first look.
+  Route Find(const DomainPartition& partition, const grpc::CallbackServerContext& call) const;
 
   // Runs `read`, which reads the store and returns an absl::Status. Nothing when what it read was
   // the partition's committed state while no other instance could own it; otherwise what the caller

@@ -74,7 +74,7 @@ grpc::ServerUnaryReactor* CommandService::GetCommandOutcome(
                                         "the command_id is missing"));
   }
   const DomainPartition partition = domain->HomeOf(request->aggregate_key());
-  const Route route = api->Find(partition, IsForwarded(*context));
+  const Route route = api->Find(partition, *context);
   if (route.kind == Route::Kind::kPeer) {
     return Forward(api, route, context, [=](Peer& peer, auto* forwarded, auto done) {
       peer.commands->async()->GetCommandOutcome(forwarded, request, response, std::move(done));

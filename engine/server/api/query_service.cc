@@ -63,7 +63,7 @@ grpc::ServerUnaryReactor* QueryService::GetSnapshot(grpc::CallbackServerContext*
   if (const auto wrong = FindAggregate(api, *request, &domain)) return AnswerNow(context, *wrong);
   if (const auto wrong = CheckVersions(*request)) return AnswerNow(context, *wrong);
 
-  const Route route = api->Find(domain->HomeOf(request->aggregate_key()), IsForwarded(*context));
+  const Route route = api->Find(domain->HomeOf(request->aggregate_key()), *context);
   if (route.kind == Route::Kind::kPeer) {
     return Forward(api, route, context, [=](Peer& peer, auto* forwarded, auto done) {
       peer.queries->async()->GetSnapshot(forwarded, request, response, std::move(done));
@@ -103,11 +103,10 @@ class SnapshotBatch : public std::enable_shared_from_this<SnapshotBatch> {
         call_(call) {}
 
   void Start() {
-    const bool forwarded = IsForwarded(*context_);
     std::vector<int> here;
     std::map<std::string, std::vector<int>> elsewhere;  // by address
     for (int i = 0; i < request_->aggregate_keys_size(); ++i) {
-      const Route route = api_->Find(domain_->HomeOf(request_->aggregate_keys(i)), forwarded);
+      const Route route = api_->Find(domain_->HomeOf(request_->aggregate_keys(i)), *context_);
       if (route.kind == Route::Kind::kPeer) {
         elsewhere[route.address].push_back(i);
       } else {
@@ -239,7 +238,7 @@ grpc::ServerUnaryReactor* QueryService::ListSnapshots(grpc::CallbackServerContex
   if (const auto wrong = ReadPage(*request, domain->partition_count(), &token))
     return AnswerNow(context, *wrong);
   const DomainPartition partition{request->domain(), PartitionId{token.partition()}};
-  const Route route = api->Find(partition, IsForwarded(*context));
+  const Route route = api->Find(partition, *context);
   if (route.kind == Route::Kind::kPeer) {
     return Forward(api, route, context, [=](Peer& peer, auto* forwarded, auto done) {
       peer.queries->async()->ListSnapshots(forwarded, request, response, std::move(done));
@@ -257,7 +256,7 @@ grpc::ServerUnaryReactor* QueryService::ListEvents(grpc::CallbackServerContext* 
   if (const auto wrong = FindAggregate(api, *request, &domain)) return AnswerNow(context, *wrong);
   esd::v1::EventPageToken token;
   if (const auto wrong = ReadPage(*request, &token)) return AnswerNow(context, *wrong);
-  const Route route = api->Find(domain->HomeOf(request->aggregate_key()), IsForwarded(*context));
+  const Route route = api->Find(domain->HomeOf(request->aggregate_key()), *context);
   if (route.kind == Route::Kind::kPeer) {
     return Forward(api, route, context, [=](Peer& peer, auto* forwarded, auto done) {
       peer.queries->async()->ListEvents(forwarded, request, response, std::move(done));

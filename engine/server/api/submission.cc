@@ -22,8 +22,7 @@ Submission::Submission(Api* api, const grpc::CallbackServerContext& context,
     : api_(api),
       context_(context),
       requests_(requests),
-      forwarded_(IsForwarded(context)),
-      connection_(forwarded_ ? "" : context.peer()),
+      connection_(IsForwarded(context) ? "" : context.peer()),
       items_(static_cast<size_t>(requests.size())),
       missing_(requests.size() + 1),  // one for Start()
       done_(std::move(done)) {
@@ -53,7 +52,7 @@ void Submission::Route() {
       Fail(i, *std::move(wrong));
       continue;
     }
-    const api::Route route = api_->Find(prepared.partition, forwarded_);
+    const api::Route route = api_->Find(prepared.partition, context_);
     if (route.kind == api::Route::Kind::kNobody)
       Fail(i, PartitionMoving(ToString(prepared.partition)));
     if (route.kind == api::Route::Kind::kPeer) elsewhere[route.address].push_back(i);

@@ -69,7 +69,6 @@ class Submission : public std::enable_shared_from_this<Submission> {
   Api* const api_;
   const grpc::CallbackServerContext& context_;
   const Requests& requests_;
-  const bool forwarded_;
   const std::string connection_;  // see InFlight::Take()
   std::optional<Timer::Id> timer_;
 
