@@ -1,5 +1,7 @@
 #include "engine/store/memory_snapshot_store.h"
 
+#include <algorithm>
+
 namespace esd {
 namespace {
 
@@ -75,15 +77,14 @@ absl::Status MemorySnapshotStore::DropPartition(const DomainPartition& partition
 }
 
 absl::StatusOr<std::vector<SnapshotStore::KeyedSnapshot>> MemorySnapshotStore::ListSnapshots(
-    const DomainPartition& partition, std::string_view prefix, std::string_view after,
+    const DomainPartition& partition, std::string_view prefix, std::string_view from,
     size_t limit) const {
   absl::MutexLock lock(&mutex_);
   std::vector<KeyedSnapshot> found;
   const auto contents = partitions_.find(partition);
   if (contents == partitions_.end()) return found;
   const auto& snapshots = contents->second.snapshots;
-  auto it = snapshots.lower_bound(std::string(prefix));
-  if (!after.empty() && after >= prefix) it = snapshots.upper_bound(std::string(after));
+  auto it = snapshots.lower_bound(std::string(std::max(prefix, from)));
   for (; it != snapshots.end() && it->first.starts_with(prefix) && found.size() < limit; ++it) {
     found.push_back({it->first, it->second});
   }

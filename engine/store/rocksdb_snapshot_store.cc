@@ -146,15 +146,11 @@ class RocksdbSnapshotStore final : public SnapshotStore {
 
   absl::StatusOr<std::vector<KeyedSnapshot>> ListSnapshots(const DomainPartition& partition,
                                                            std::string_view prefix,
-                                                           std::string_view after,
+                                                           std::string_view from,
                                                            size_t limit) const override {
     StoreKeys keys(partition);
     const std::string end = PrefixEnd(keys.Snapshot(prefix));
-    std::string begin(keys.Snapshot(prefix));
-    if (!after.empty() && after >= prefix) {
-      begin = keys.Snapshot(after);
-      begin.push_back('\0');  // the first key behind it
-    }
+    const std::string begin(keys.Snapshot(std::max(prefix, from)));
     std::vector<KeyedSnapshot> found;
     if (begin >= end || limit == 0) return found;
     const rocksdb::Status s = ReadSnapshots(begin, end, keys.Partition().size(), limit, &found);

@@ -80,11 +80,15 @@ class SnapshotStore {
     std::string key;
     esd::v1::StoredSnapshot snapshot;
   };
-  // Snapshots whose keys begin with `prefix` and come behind `after` (in the order of bytes), at
-  // most `limit`, in the order of their keys. With an empty `after`, from the first one on.
+  // The first key that can come behind this one.
+  static std::string KeyBehind(std::string_view key) { return std::string(key) + '\0'; }
+
+  // Snapshots whose keys begin with `prefix`, from the key `from` on (in the order of bytes), at
+  // most `limit`, in the order of their keys. What comes behind the last of them begins at
+  // KeyBehind() its key.
   virtual absl::StatusOr<std::vector<KeyedSnapshot>> ListSnapshots(const DomainPartition& partition,
                                                                    std::string_view prefix,
-                                                                   std::string_view after,
+                                                                   std::string_view from,
                                                                    size_t limit) const = 0;
 
   struct VersionedEvent {

@@ -102,8 +102,8 @@ std::string Events(const SnapshotStore& store, const DomainPartition& p, std::st
 }
 
 std::vector<std::string> Keys(const SnapshotStore& store, const DomainPartition& p,
-                              std::string_view prefix, std::string_view after, size_t limit) {
-  const auto found = store.ListSnapshots(p, prefix, after, limit);
+                              std::string_view prefix, std::string_view from, size_t limit) {
+  const auto found = store.ListSnapshots(p, prefix, from, limit);
   if (!found.ok()) return {found.status().ToString()};
   std::vector<std::string> keys;
   for (const SnapshotStore::KeyedSnapshot& entry : *found) keys.push_back(entry.key);
@@ -344,7 +344,7 @@ TEST_P(SnapshotStoreContract, ListsSnapshotsInTheOrderOfTheirBytes) {
 }
 
 // Keys, prefixes and cursors that border on each other, every combination against a plain search.
-TEST_P(SnapshotStoreContract, ListsWhatBeginsWithThePrefixAndComesBehindTheCursor) {
+TEST_P(SnapshotStoreContract, ListsWhatBeginsWithThePrefixFromTheCursorOn) {
   const std::vector<std::string> names = {
       ""s,          "\0"s, "\0\0"s,     "\0\xff"s, "a",       "a\0"s,      "a\xff"s, "ab",
       "a\xff\xff"s, "b",   "\xfe\xff"s, "\xff"s,   "\xff\0"s, "\xff\xff"s, "\xff a", "foo@bar.com"};
@@ -361,21 +361,37 @@ TEST_P(SnapshotStoreContract, ListsWhatBeginsWithThePrefixAndComesBehindTheCurso
   std::vector<std::string> sorted = names;
   std::sort(sorted.begin(), sorted.end());
   for (const std::string& prefix : cursors) {
-    for (const std::string& after : cursors) {
+    for (const std::string& from : cursors) {
       for (const size_t limit : {0u, 1u, 3u, 100u}) {
         std::vector<std::string> expected;
         for (const std::string& name : sorted) {
-          if (expected.size() < limit && name.starts_with(prefix) &&
-              (after.empty() || name > after)) {
+          if (expected.size() < limit && name.starts_with(prefix) && name >= from) {
             expected.push_back(name);
           }
         }
-        EXPECT_EQ(Keys(store(), In("a", 255), prefix, after, limit), expected)
-            << testing::PrintToString(prefix) << " after " << testing::PrintToString(after)
+        EXPECT_EQ(Keys(store(), In("a", 255), prefix, from, limit), expected)
+            << testing::PrintToString(prefix) << " from " << testing::PrintToString(from)
             << " limit " << limit;
       }
     }
   }
+}
+
+TEST_P(SnapshotStoreContract, PagesShowEachKeyOnceAndComeToAnEnd) {
+  const std::vector<std::string> names = {""s, "\0"s, "\0\0"s, "a", "a\0"s, "b"};
+  Update update(In("a", 0));
+  for (const std::string& name : names) update.Put(name, 0, "s");
+  ASSERT_TRUE(store().Apply({update}).ok());
+  std::vector<std::string> listed;
+  std::string from;
+  for (size_t page = 0; page < names.size(); ++page) {
+    const std::vector<std::string> found = Keys(store(), In("a", 0), "", from, 1);
+    ASSERT_EQ(found.size(), 1);
+    listed.push_back(found[0]);
+    from = SnapshotStore::KeyBehind(found[0]);
+  }
+  EXPECT_EQ(listed, names);
+  EXPECT_THAT(Keys(store(), In("a", 0), "", from, 1), IsEmpty());
 }
 
 // ---- History ----

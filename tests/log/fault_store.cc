@@ -69,10 +69,10 @@ absl::Status FaultStore::DropPartition(const DomainPartition& partition) {
 }
 
 absl::StatusOr<std::vector<SnapshotStore::KeyedSnapshot>> FaultStore::ListSnapshots(
-    const DomainPartition& partition, std::string_view prefix, std::string_view after,
+    const DomainPartition& partition, std::string_view prefix, std::string_view from,
     size_t limit) const {
   if (absl::Status status = failure(); !status.ok()) return status;
-  return MemorySnapshotStore::ListSnapshots(partition, prefix, after, limit);
+  return MemorySnapshotStore::ListSnapshots(partition, prefix, from, limit);
 }
 
 absl::StatusOr<std::vector<SnapshotStore::VersionedEvent>> FaultStore::ListEvents(

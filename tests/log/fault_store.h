@@ -38,7 +38,7 @@ class FaultStore : public MemorySnapshotStore {
   absl::Status DropPartition(const DomainPartition& partition) override;
   absl::StatusOr<std::vector<KeyedSnapshot>> ListSnapshots(const DomainPartition& partition,
                                                            std::string_view prefix,
-                                                           std::string_view after,
+                                                           std::string_view from,
                                                            size_t limit) const override;
   absl::StatusOr<std::vector<VersionedEvent>> ListEvents(const DomainPartition& partition,
                                                          std::string_view key, Version from,

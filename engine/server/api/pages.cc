@@ -99,7 +99,7 @@ std::optional<google::rpc::Status> ListSnapshotsHere(const Api& api, DomainApi& 
     std::vector<SnapshotStore::KeyedSnapshot> found;
     const auto unread = api.ReadCommitted(partition, [&] {
       auto listed = api.backend.store->ListSnapshots(partition, request.key_prefix(),
-                                                     token.after_key(), wanted);
+                                                     token.from_key(), wanted);
       if (listed.ok()) found = *std::move(listed);
       return listed.status();
     });
@@ -111,7 +111,7 @@ std::optional<google::rpc::Status> ListSnapshotsHere(const Api& api, DomainApi& 
               ToSnapshot(domain, stored.key, stored.snapshot, request.payload_format(), snapshot)) {
         return failed;
       }
-      token.set_after_key(stored.key);
+      token.set_from_key(SnapshotStore::KeyBehind(stored.key));
       bytes += snapshot->ByteSizeLong();
       if (bytes < kMaxPageBytes) continue;
       at_end = false;
@@ -120,7 +120,7 @@ std::optional<google::rpc::Status> ListSnapshotsHere(const Api& api, DomainApi& 
   }
   if (at_end) {
     token.set_partition(token.partition() + 1);
-    token.clear_after_key();
+    token.clear_from_key();
   }
   if (token.partition() < domain.partition_count())
     response->set_next_page_token(WriteToken(token));

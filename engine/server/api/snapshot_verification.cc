@@ -159,15 +159,15 @@ SnapshotVerification::Error SnapshotVerification::Compare(SnapshotComparison* co
 }
 
 SnapshotVerification::Error SnapshotVerification::ReadStore(SnapshotComparison* comparison) {
-  std::string after;
+  std::string from;
   for (;;) {
     if (stopped()) return Cancelled();
-    const auto page = api_->backend.store->ListSnapshots(partition_, "", after, kSnapshotsPerRead);
+    const auto page = api_->backend.store->ListSnapshots(partition_, "", from, kSnapshotsPerRead);
     if (!page.ok()) return FromEngine(page.status(), "verifying snapshots");
     for (const SnapshotStore::KeyedSnapshot& stored : *page)
       comparison->AddStored(stored.key, stored.snapshot);
     if (page->size() < kSnapshotsPerRead) return std::nullopt;
-    after = page->back().key;
+    from = SnapshotStore::KeyBehind(page->back().key);
   }
 }
 
