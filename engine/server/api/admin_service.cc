@@ -278,9 +278,8 @@ grpc::ServerUnaryReactor* AdminService::VerifySnapshots(
   if (const auto wrong = CheckPartition(request->partition(), domain->partition_count()))
     return AnswerNow(context, *wrong);
   if (request->max_differences() < 0) {
-    return AnswerNow(context,
-                     MakeError(absl::StatusCode::kInvalidArgument, "INVALID_MAX_DIFFERENCES",
-                               "max_differences is 0, for the default, or more"));
+    return AnswerNow(context, Invalid("INVALID_MAX_DIFFERENCES",
+                                      "max_differences is 0, for the default, or more"));
   }
   const DomainPartition partition{request->domain(), PartitionId{request->partition()}};
   const Route route = api->Find(partition, *context);

@@ -16,12 +16,6 @@ namespace {
 // As the worker's: what is accepted here must not become a dead letter there.
 constexpr size_t kMaxPayloadBytes = size_t{1} << 20;
 
-google::rpc::Status Invalid(std::string_view reason, std::string_view message,
-                            std::map<std::string, std::string> metadata = {}) {
-  return MakeError(absl::StatusCode::kInvalidArgument, reason, message,
-                   {.metadata = std::move(metadata)});
-}
-
 std::optional<google::rpc::Status> CheckFields(const esd::v1::SubmitCommandRequest& request) {
   const std::string& id = request.command_id();
   const auto printable = [](char c) { return c >= ' ' && c <= '~'; };

@@ -51,9 +51,9 @@ grpc::ServerUnaryReactor* CommandService::BatchSubmitCommands(
   Api* const api = *api_;
   if (api == nullptr) return AnswerNow(context, Starting());
   if (request->commands_size() < 1 || request->commands_size() > kMaxBatch) {
-    return AnswerNow(context, MakeError(absl::StatusCode::kInvalidArgument, "BATCH_SIZE",
-                                        absl::StrCat("a batch has 1 to ", kMaxBatch,
-                                                     " commands, not ", request->commands_size())));
+    return AnswerNow(
+        context, Invalid("BATCH_SIZE", absl::StrCat("a batch has 1 to ", kMaxBatch,
+                                                    " commands, not ", request->commands_size())));
   }
   auto* call = new UnaryCall;
   Submit(api, context, request->commands(), call, [call, response](Submission::Results results) {
@@ -70,8 +70,7 @@ grpc::ServerUnaryReactor* CommandService::GetCommandOutcome(
   DomainApi* domain = nullptr;
   if (const auto wrong = FindAggregate(api, *request, &domain)) return AnswerNow(context, *wrong);
   if (request->command_id().empty()) {
-    return AnswerNow(context, MakeError(absl::StatusCode::kInvalidArgument, "INVALID_COMMAND_ID",
-                                        "the command_id is missing"));
+    return AnswerNow(context, Invalid("INVALID_COMMAND_ID", "the command_id is missing"));
   }
   const DomainPartition partition = domain->HomeOf(request->aggregate_key());
   const Route route = api->Find(partition, *context);

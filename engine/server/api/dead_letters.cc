@@ -67,8 +67,8 @@ Number NumberOf(const SortedHeaders& headers, std::string_view name) {
 
 std::optional<google::rpc::Status> CheckPartition(int32_t partition, int32_t partition_count) {
   if (partition >= 0 && partition < partition_count) return std::nullopt;
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_PARTITION",
-                   absl::StrCat("the domain has the partitions 0 to ", partition_count - 1));
+  return Invalid("INVALID_PARTITION",
+                 absl::StrCat("the domain has the partitions 0 to ", partition_count - 1));
 }
 
 std::optional<google::rpc::Status> ReadPage(const esd::v1::ListDeadLettersRequest& request,

@@ -51,20 +51,18 @@ DomainApi* Domains::Find(const std::string& name, google::rpc::Status* error) co
   if (it != domains_.end()) return it->second.get();
   const std::string known = absl::StrJoin(
       domains_, ", ", [](std::string* out, const auto& entry) { *out += entry.first; });
-  *error = MakeError(absl::StatusCode::kInvalidArgument, "UNKNOWN_DOMAIN",
-                     absl::StrCat("there is no such domain; this engine has: ", known),
-                     {.metadata = {{"known", known}}});
+  *error =
+      Invalid("UNKNOWN_DOMAIN", absl::StrCat("there is no such domain; this engine has: ", known),
+              {{"known", known}});
   return nullptr;
 }
 
 std::optional<google::rpc::Status> CheckKey(std::string_view key) {
   if (key.empty()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "KEY_MISSING",
-                     "the aggregate's key is missing");
+    return Invalid("KEY_MISSING", "the aggregate's key is missing");
   }
   if (key.size() > kMaxKeyBytes) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "KEY_TOO_LARGE",
-                     absl::StrCat("a key has at most ", kMaxKeyBytes, " bytes"));
+    return Invalid("KEY_TOO_LARGE", absl::StrCat("a key has at most ", kMaxKeyBytes, " bytes"));
   }
   return std::nullopt;
 }

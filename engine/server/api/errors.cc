@@ -4,6 +4,8 @@
 #include <google/rpc/error_details.pb.h>
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 #include "engine/base/string_view.h"
 #include "engine/log/log.h"
 
@@ -36,6 +38,12 @@ google::rpc::Status MakeError(absl::StatusCode code, std::string_view reason,
     error.add_details()->PackFrom(retry);
   }
   return error;
+}
+
+google::rpc::Status Invalid(std::string_view reason, std::string_view message,
+                            std::map<std::string, std::string> metadata) {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason, message,
+                   {.metadata = std::move(metadata)});
 }
 
 google::rpc::Status PartitionMoving(std::string_view partition) {
@@ -85,8 +93,7 @@ google::rpc::Status AppendFailed(const absl::Status& status) {
                      {.retry_after = kFullLogRetry});
   }
   if (absl::IsResourceExhausted(status)) return TooManyInFlight("the producer's queue");
-  if (absl::IsInvalidArgument(status))
-    return MakeError(absl::StatusCode::kInvalidArgument, "COMMAND_TOO_LARGE", message);
+  if (absl::IsInvalidArgument(status)) return Invalid("COMMAND_TOO_LARGE", message);
   spdlog::warn("API: a command could not be appended: {}", message);
   return MakeError(absl::StatusCode::kUnavailable, "LOG_UNAVAILABLE",
                    absl::StrCat("the command was not written: ", message),

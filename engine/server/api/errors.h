@@ -28,6 +28,10 @@ struct ErrorDetails {
 google::rpc::Status MakeError(absl::StatusCode code, std::string_view reason,
                               std::string_view message, const ErrorDetails& details = {});
 
+// INVALID_ARGUMENT: what the caller did wrong.
+google::rpc::Status Invalid(std::string_view reason, std::string_view message,
+                            std::map<std::string, std::string> metadata = {});
+
 // Errors that several calls have. Another try may help.
 google::rpc::Status PartitionMoving(std::string_view partition);
 google::rpc::Status Starting();

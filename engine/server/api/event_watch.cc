@@ -28,10 +28,6 @@ constexpr size_t kMaxBytes = size_t{512} << 10;
 constexpr size_t kMaxPassed = 10'000;
 constexpr size_t kEventsPerRead = 256;
 
-google::rpc::Status Invalid(std::string_view reason, std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, reason, message);
-}
-
 google::rpc::Status Cancelled() {
   return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the caller has gone");
 }
@@ -43,9 +39,8 @@ std::optional<google::rpc::Status> CheckTypes(DomainApi& domain,
   for (const std::string& type : request.event_types()) {
     if (std::find(known.begin(), known.end(), type) != known.end()) continue;
     const std::string names = absl::StrJoin(known, ", ");
-    return MakeError(absl::StatusCode::kInvalidArgument, "UNKNOWN_TYPE",
-                     absl::StrCat("the domain has no such event; it has: ", names),
-                     {.metadata = {{"known", names}}});
+    return Invalid("UNKNOWN_TYPE", absl::StrCat("the domain has no such event; it has: ", names),
+                   {{"known", names}});
   }
   return std::nullopt;
 }

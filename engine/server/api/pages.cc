@@ -21,10 +21,6 @@ constexpr size_t kMaxPageBytes = size_t{2} << 20;
 // Snapshots are read so many at a time, so that large ones don't add up.
 constexpr size_t kSnapshotsPerRead = 50;
 
-google::rpc::Status Invalid(std::string_view reason, std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, reason, message);
-}
-
 }  // namespace
 
 google::rpc::Status InvalidToken() {

@@ -40,7 +40,7 @@ grpc::ServerUnaryReactor* AnswerFromRead(Api* api, Read read) {
 }
 
 google::rpc::Status InvalidVersion(std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_VERSION", message);
+  return Invalid("INVALID_VERSION", message);
 }
 
 std::optional<google::rpc::Status> CheckVersions(const esd::v1::GetSnapshotRequest& request) {
@@ -213,9 +213,9 @@ grpc::ServerUnaryReactor* QueryService::BatchGetSnapshots(
   if (const auto wrong = FindDomain(api, request->domain(), &domain))
     return AnswerNow(context, *wrong);
   if (request->aggregate_keys_size() < 1 || request->aggregate_keys_size() > kMaxBatch) {
-    return AnswerNow(context, MakeError(absl::StatusCode::kInvalidArgument, "BATCH_SIZE",
-                                        absl::StrCat("a batch has 1 to ", kMaxBatch, " keys, not ",
-                                                     request->aggregate_keys_size())));
+    return AnswerNow(
+        context, Invalid("BATCH_SIZE", absl::StrCat("a batch has 1 to ", kMaxBatch, " keys, not ",
+                                                    request->aggregate_keys_size())));
   }
   for (const std::string& key : request->aggregate_keys()) {
     if (const auto wrong = CheckKey(key)) return AnswerNow(context, *wrong);
