@@ -19,6 +19,7 @@ void GroupLease::OnSent(Request request) {
       // What was answered before may be the reason to join again.
       heard_.reset();
       synced_.reset();
+      join_answered_ = false;
       break;
     case Request::kSyncGroup:
       sync_since_ = answered_at_;
@@ -40,6 +41,8 @@ void GroupLease::OnAnswer(Request request, bool arrived, absl::Duration now) {
   } else if (request == Request::kSyncGroup) {
     const auto since = std::exchange(sync_since_, std::nullopt);
     if (arrived && since) synced_ = since;
+  } else {
+    join_answered_ = arrived;
   }
 }
 
@@ -51,6 +54,7 @@ void GroupLease::OnHeartbeatError() {
 void GroupLease::OnAssigned() {
   absl::MutexLock lock(&mutex_);
   member_ = true;
+  ever_assigned_ = true;
   if (synced_) Extend(*synced_);
   synced_.reset();
 }
@@ -64,6 +68,11 @@ std::optional<GroupLease::Answer> GroupLease::unconfirmed() const {
 void GroupLease::Confirm(Answer answer) {
   absl::MutexLock lock(&mutex_);
   if (heard_ && heard_->answer == answer) TakeHeard();
+}
+
+bool GroupLease::AwaitsFirstAssignment() const {
+  absl::MutexLock lock(&mutex_);
+  return join_answered_ && !ever_assigned_;
 }
 
 void GroupLease::End() {

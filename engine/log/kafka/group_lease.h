@@ -56,6 +56,9 @@ class GroupLease {
   // called.
   void Confirm(Answer answer) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Whether the group has let the client in but has never told it what it is assigned.
+  bool AwaitsFirstAssignment() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // This instance is no member any more, until the next OnAssigned().
   void End() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -75,6 +78,9 @@ class GroupLease {
 
   mutable absl::Mutex mutex_;
   bool member_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ever_assigned_ ABSL_GUARDED_BY(mutex_) = false;
+  // The last JoinGroup request has an answer. One that is an error is followed by the next request.
+  bool join_answered_ ABSL_GUARDED_BY(mutex_) = false;
   Answer last_answer_ ABSL_GUARDED_BY(mutex_) = 0;
   // When the last answer came.
   std::optional<absl::Duration> answered_at_ ABSL_GUARDED_BY(mutex_);

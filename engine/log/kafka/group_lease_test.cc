@@ -230,5 +230,23 @@ TEST(TimeSinceBootTest, GoesForward) {
   EXPECT_GE(TimeSinceBoot(), first);
 }
 
+TEST_F(GroupLeaseTest, AwaitsTheFirstAssignmentFromTheAnswerToJoinGroupOn) {
+  EXPECT_FALSE(lease_.AwaitsFirstAssignment());
+  Send(Request::kJoinGroup);
+  EXPECT_FALSE(lease_.AwaitsFirstAssignment());
+  Answer(Request::kJoinGroup, 1);  // an error, as far as is known: the client may ask again
+  EXPECT_TRUE(lease_.AwaitsFirstAssignment());
+  Send(Request::kJoinGroup);
+  EXPECT_FALSE(lease_.AwaitsFirstAssignment());
+  NoAnswer(Request::kJoinGroup, 2);
+  EXPECT_FALSE(lease_.AwaitsFirstAssignment());
+  Sync(3, 4);
+  EXPECT_TRUE(lease_.AwaitsFirstAssignment());
+  lease_.OnAssigned();
+  EXPECT_FALSE(lease_.AwaitsFirstAssignment());
+  Sync(5, 6);  // the group goes on with the next generation
+  EXPECT_FALSE(lease_.AwaitsFirstAssignment());
+}
+
 }  // namespace
 }  // namespace esd::kafka

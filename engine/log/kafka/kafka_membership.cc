@@ -202,6 +202,14 @@ void KafkaMembership::Fail(const absl::Status& status) {
   listener_->OnFailed(status);
 }
 
+// librdkafka 2.0 aborts the process when a consumer is closed after it joined and before it knows
+// its first assignment (github.com/confluentinc/librdkafka/issues/4312). That is a moment, unless
+// the broker falls silent in it.
+void KafkaMembership::AwaitFirstAssignment(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (lease_->AwaitsFirstAssignment() && absl::Now() < deadline) PollOnce();
+}
+
 // Hands everything over and leaves. A static member stays in the group until its session times out:
 // that is what lets a restart in place resume at once.
 void KafkaMembership::Close() {
@@ -210,6 +218,7 @@ void KafkaMembership::Close() {
     absl::MutexLock lock(&mutex_);
     timeout = leave_timeout_;
   }
+  AwaitFirstAssignment(timeout);
   closing_ = true;
   // Otherwise at the end of the hand-over, in OnRevoke().
   if (owned_.empty()) lease_->End();

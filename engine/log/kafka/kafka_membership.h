@@ -84,6 +84,7 @@ class KafkaMembership : public Membership {
   void PollOnce();
   void ConfirmLease();
   void Fail(const absl::Status& status);
+  void AwaitFirstAssignment(absl::Duration timeout);
   void Close();
 
   std::vector<DomainPartition> ToPartitions(const rd_kafka_topic_partition_list_s* list) const;

@@ -47,19 +47,22 @@ class CountingListener : public MembershipListener {
 
 class KafkaMembershipTest : public testing::Test {
  protected:
-  void Join(const Properties& overrides = {}) {
+  void Join() {
+    StartJoining();
+    ASSERT_TRUE(listener_.AwaitAssigned(1));
+  }
+
+  void StartJoining() {
     Properties properties = {{"group.id", "esd"},
                              {"partition.assignment.strategy", "cooperative-sticky"},
                              {"session.timeout.ms", absl::StrCat(Milliseconds(kSessionTimeout))},
                              {"heartbeat.interval.ms", "100"}};
-    for (const auto& [name, value] : overrides) properties[name] = value;
     Conf conf = cluster_.MakeClientConf(properties);
     ASSERT_TRUE(membership_.PrepareConf(conf.get()).ok());
     auto consumer = MakeConsumer(std::move(conf));
     ASSERT_TRUE(consumer.ok()) << consumer.status();
     membership_.SetConsumer(*std::move(consumer));
     ASSERT_TRUE(membership_.Join(&listener_).ok());
-    ASSERT_TRUE(listener_.AwaitAssigned(1));
   }
 
   // Waits until the member has the lease or doesn't; returns for how long it was seen to be
@@ -108,6 +111,18 @@ TEST_F(KafkaMembershipTest, AMemberThatTheGroupDoesNotKnowHoldsNoLeaseUntilItJoi
   ASSERT_TRUE(listener_.AwaitLost(1));
   ASSERT_TRUE(listener_.AwaitAssigned(2));
   Await(true);
+}
+
+TEST_F(KafkaMembershipTest, AMemberCanLeaveBeforeItKnowsItsFirstAssignment) {
+  cluster_.DelayNext(kSyncGroupRequest, absl::Milliseconds(300));
+  StartJoining();
+  const absl::Time deadline = absl::Now() + kDeadline;
+  while (!cluster_.Delayed(kSyncGroupRequest) && absl::Now() < deadline)
+    absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(cluster_.Delayed(kSyncGroupRequest));
+  membership_.Leave(absl::Seconds(5));
+  EXPECT_FALSE(membership_.HoldsLease());
+  EXPECT_FALSE(membership_.joined());
 }
 
 // What the lease knows of errors it knows from these lines alone: this shows that the installed

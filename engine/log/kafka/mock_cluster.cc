@@ -65,6 +65,19 @@ void MockCluster::FailNext(int request, const std::vector<int>& errors) {
                                           codes.size(), codes.data());
 }
 
+void MockCluster::DelayNext(int request, absl::Duration delay) {
+  rd_kafka_mock_broker_push_request_error_rtts(cluster_.get(), kBroker,
+                                               static_cast<int16_t>(request), 1,
+                                               RD_KAFKA_RESP_ERR_NO_ERROR, Milliseconds(delay));
+}
+
+bool MockCluster::Delayed(int request) const {
+  size_t waiting = 1;
+  rd_kafka_mock_broker_error_stack_cnt(cluster_.get(), kBroker, static_cast<int16_t>(request),
+                                       &waiting);
+  return waiting == 0;
+}
+
 void MockCluster::SetDown() { rd_kafka_mock_broker_set_down(cluster_.get(), kBroker); }
 void MockCluster::SetUp() { rd_kafka_mock_broker_set_up(cluster_.get(), kBroker); }
 

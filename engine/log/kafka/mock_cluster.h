@@ -17,6 +17,7 @@ namespace esd::kafka {
 // Keys of requests; see https://kafka.apache.org/protocol#protocol_api_keys.
 inline constexpr int kProduceRequest = 0;
 inline constexpr int kHeartbeatRequest = 12;
+inline constexpr int kSyncGroupRequest = 14;
 
 // One broker with the topics of the domain `alpha`, one partition each.
 class MockCluster {
@@ -30,6 +31,10 @@ class MockCluster {
 
   // The next requests of the kind are answered with these errors (rd_kafka_resp_err_t).
   void FailNext(int request, const std::vector<int>& errors);
+  // The next request of the kind is answered so much later.
+  void DelayNext(int request, absl::Duration delay);
+  // Whether that request has come.
+  bool Delayed(int request) const;
   void SetDown();
   void SetUp();
 
