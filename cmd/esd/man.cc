@@ -179,7 +179,7 @@ Command AddMan(CLI::App& parent, const Process& process) {
   app->footer(
       "Example:\n"
       "  esd man | man -l -\n"
-      "  esd man > /usr/local/share/man/man1/esd.1\n"
+      "  mkdir -p ~/.local/share/man/man1 && esd man > ~/.local/share/man/man1/esd.1\n"
       "  esd man --markdown");
   auto markdown = std::make_shared<bool>(false);
   app->add_flag("--markdown", *markdown, "Markdown instead of roff.");
