@@ -20,6 +20,8 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage =
     2;  // the command line, a variable or a file is wrong; nothing was tried
+// Plus the signal's number: it ended the command with a part of its work done.
+inline constexpr int kExitSignal = 128;
 
 // Which of the standard streams are terminals: only there are colour and progress shown.
 struct Terminals {

@@ -107,8 +107,12 @@ std::string BashScript(const std::vector<const Node*>& nodes) {
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
       "    case \"$path $word\" in\n      ",
       ChildPattern(nodes),
-      ") path=\"$path $word\" ;;\n    esac\n  done\n  COMPREPLY=()\n  case \"$path $previous\" "
-      "in\n");
+      ") path=\"$path $word\" ;;\n    esac\n  done\n  COMPREPLY=()\n"
+      "  # In --flag=value the = is a word of its own.\n"
+      "  if [[ $current == = && $previous == --* ]]; then current=; fi\n"
+      "  if [[ $previous == = && ${COMP_WORDS[COMP_CWORD-2]} == --* ]]; then "
+      "previous=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+      "  case \"$path $previous\" in\n");
   for (const Node* node : nodes) {
     for (const Flag& flag : node->flags) {
       if (!flag.takes_value) continue;
@@ -144,13 +148,14 @@ std::string ZshScript(const std::vector<const Node*>& nodes) {
       "# zsh completion for esd. Load it with: source <(esd completion zsh), or store it as _esd "
       "in $fpath\n"
       "_esd() {\n"
-      "  local context=esd word\n"
+      "  local context=esd previous=${words[CURRENT-1]} word\n"
       "  local -a commands options\n"
       "  for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
       "    case \"$context $word\" in\n      (",
       ChildPattern(nodes),
-      ") context=\"$context $word\" ;;\n    esac\n  done\n  case \"$context ${words[CURRENT-1]}\" "
-      "in\n");
+      ") context=\"$context $word\" ;;\n    esac\n  done\n"
+      "  if [[ $PREFIX == --*=* ]]; then previous=${PREFIX%%=*}; compset -P '*='; fi\n"
+      "  case \"$context $previous\" in\n");
   for (const Node* node : nodes) {
     for (const Flag& flag : node->flags) {
       if (!flag.takes_value) continue;

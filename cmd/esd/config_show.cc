@@ -83,7 +83,7 @@ Command AddConfigShow(CLI::App& parent, const Process& process) {
       "show", "Show what `esd serve` would run with, and where each value comes from.");
   app->footer(
       "Example:\n"
-      "  esd config show --config /etc/esd.toml -o json\n"
+      "  esd config show --config esd.toml -o json\n"
       "\n"
       "It takes the options of `esd serve`. Secrets are hidden. When a value is wrong, everything "
       "is\n"

@@ -128,6 +128,9 @@ void WriteSurroundings(ManualWriter& writer) {
   writer.Item("0", "", "It is done.");
   writer.Item("1", "", "It failed; stderr says why and what to do next.");
   writer.Item("2", "", "The command line, a variable or a file is wrong; nothing was tried.");
+  writer.Item("130, 143", "",
+              "Ctrl-C or SIGTERM ended it with a part of its work done; stderr says which. What is "
+              "there to be ended so, as `events tail`, ends with 0.");
 }
 
 void WriteExamples(ManualWriter& writer) {
@@ -176,7 +179,7 @@ Command AddMan(CLI::App& parent, const Process& process) {
   app->footer(
       "Example:\n"
       "  esd man | man -l -\n"
-      "  esd man > /usr/local/share/man/man1/esd.1\n"
+      "  mkdir -p ~/.local/share/man/man1 && esd man > ~/.local/share/man/man1/esd.1\n"
       "  esd man --markdown");
   auto markdown = std::make_shared<bool>(false);
   app->add_flag("--markdown", *markdown, "Markdown instead of roff.");

@@ -21,12 +21,21 @@ DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
 GRPC, HTTP, KAFKA = "localhost:7070", "localhost:7071", "localhost:9092"
 # What a reader has around him in his checkout.
 CHECKOUT = ("scripts", "proto", "docs", "build")
+# Files that the pages name for TLS.
+TLS_FILES = ("server.pem", "server.key")
 
 
 def free_address():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def make_certificate(certificate, key):
+    """Of a server that is this machine, signed by itself, and its key: PEM files."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True, timeout=30)
 
 
 class Engine:
@@ -86,8 +95,9 @@ class World:
         self.folder, self.broker = folder, broker  # `broker()` gives the address
         self.engines = {}
         self.started = 0
-        self.home = folder / "checkout"
+        self.home, self.user_home = folder / "checkout", folder / "home"
         self.home.mkdir()
+        self.user_home.mkdir()
         for name in CHECKOUT:
             (self.home / name).symlink_to(ROOT / name)
 
@@ -117,10 +127,9 @@ class World:
             engine = self.engine(kind)
             replaced |= {GRPC: engine.grpc, HTTP: engine.http}
             variables["ESD_ADDRESS"] = engine.grpc
-        elif kind == "alone":
-            data = self.new_folder()
+        elif kind in ("alone", "broker"):
             variables |= {"ESD_GRPC_LISTEN": free_address(), "ESD_HTTP_LISTEN": free_address()}
-            variables |= {"HOME": str(data), "XDG_STATE_HOME": str(data)}
+            variables |= {"HOME": str(self.user_home), "XDG_STATE_HOME": str(self.new_folder())}
         if kind in ("kafka", "broker", "tutorial-broker"):
             replaced[KAFKA] = self.broker()
         return replaced, variables

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from environment import BINARY, ROOT, Engine, clean_environment, free_address
-from pages import blocks
+import annotations
+from environment import BINARY, ROOT, Engine, World, clean_environment, free_address
+from pages import Block, blocks
 from secured_broker import SecuredBroker
 
 TIMEOUT_S = 60
@@ -66,6 +67,16 @@ def test_with_the_rules_of_the_page_commands_become_events(broker, tmp_path):
         engine.stop()
     log = engine.log_path.read_text()
     assert not re.search(r"(?i)authoriz|denied", log), log
+
+
+def test_the_example_with_a_password_serves(broker, tmp_path):
+    """Of `esd serve` in docs/cli.md; test_cli_examples.py runs the others. The rules are there by now."""
+    example = "esd serve --bootstrap-servers broker:9093 --kafka-config sasl.properties\n"
+    assert example in [block.text for block in blocks(ROOT / "docs/cli.md")]
+    world = World(tmp_path, lambda: broker.secured)
+    (world.home / "sasl.properties").write_text(broker.client.read_text())
+    block = Block("cli.md", 0, "sh", None, example.replace("broker:9093", "localhost:9092"))
+    world.run(block, annotations.parse_run('broker, until "assigned: "'))
 
 
 def read_until(broker, topic, expected):

@@ -9,7 +9,7 @@ from environment import ROOT
 from pages import blocks
 
 ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-# cli.md is written by the program and held against it by a test of its own; the decisions are history.
+# cli.md is written by the program and held against it by a test of its own; test_cli_examples.py runs its commands.
 PAGES = [page for page in ALL if page.name != "cli.md"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -238,3 +239,80 @@ def test_commands_without_an_id_are_reported_as_unknown_when_the_engine_is_kille
     mortal_engine.resume()
     assert result["status"] == "UNKNOWN"
     assert process.wait(END_TIMEOUT_S) == FAILED
+
+
+# --- many lines, ended early
+
+
+def interrupted(process, number=signal.SIGINT):
+    """stderr after the signal, which must end it with 128 and its number."""
+    process.send_signal(number)
+    assert process.wait(END_TIMEOUT_S) == 128 + number
+    return process.stderr.read()
+
+
+def unread_bytes(address):
+    """What the kernel holds for the server that listens there, because it doesn't read."""
+    port = f":{int(address.rpartition(':')[2]):04X}"
+    tables = (pathlib.Path("/proc/net", name).read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
+    rows = [line.split() for table in tables for line in table]
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(port) and row[3] == "01")
+
+
+def test_ctrl_c_amid_many_lines_says_where_to_go_on_and_nothing_is_lost_or_done_twice(cli, running, tmp_path):
+    emails = [new_user() for _ in range(10)]
+    lines = [register_json(email, id=f"r-{email}") for email in emails]
+    lines += [rename_json(emails[number % 10], f"name {number}", id=f"n-{number}") for number in range(30_000)]
+    source, results = tmp_path / "lines", tmp_path / "results"
+    source.write_text("\n".join(lines) + "\n")
+    with source.open() as stdin, results.open("w") as stdout:
+        send = running(cli.start("command", "send", "-o", "json", "--batch-size", "50", stdin=stdin, stdout=stdout))
+    wait_until(lambda: results.read_text().count("\n") >= 500, 60, lambda: f"results: {send.poll()}")
+    errors = interrupted(send)
+    answered = [json.loads(line)["line"] for line in results.read_text().splitlines()]
+    assert answered == list(range(1, len(answered) + 1)) and len(answered) < len(lines)
+    assert f"interrupted: {len(answered)} lines were answered" in errors
+    assert f"tail -n +{len(answered) + 1} FILE | esd command send -" in errors
+    end = len(answered) + 500  # further than what was under way
+    rest = cli.json("command", "send", "-", stdin="\n".join(lines[len(answered) : end]))
+    assert {result["status"] for result in rest} == {"ACCEPTED"}
+    names = [event["payload"]["name"] for event in cli.json("aggregate", "history", emails[0])[1:]]
+    assert names == [f"name {number}" for number in range(0, end - 10, 10)]
+
+
+def test_ctrl_c_while_an_answer_is_awaited_says_which_lines_are_unknown(mortal_engine, running):
+    cli = Cli(mortal_engine.grpc)
+    send = running(cli.start("command", "send", "-o", "json", "-", stdin=subprocess.PIPE))
+    email = new_user()
+    send.stdin.write(register_json(email) + "\n")
+    send.stdin.flush()
+    assert read_json(send.stdout, 1)[0]["status"] == "ACCEPTED"
+    mortal_engine.suspend()
+    send.stdin.write(rename_json(email, "B") + "\n")
+    send.stdin.flush()
+    wait_until(lambda: unread_bytes(mortal_engine.grpc) > 0, 30, lambda: "the line was not sent")
+    errors = interrupted(send)
+    mortal_engine.resume()
+    assert send.stdout.read() == ""
+    assert "interrupted: 1 lines were answered, of lines 2 to 2, those without a result may" in errors
+    assert "tail -n +2 FILE" in errors
+
+
+def test_sigterm_while_the_next_line_is_awaited_ends_it_and_nothing_is_unknown(cli, running):
+    send = running(cli.start("command", "send", "-o", "json", "-", stdin=subprocess.PIPE))
+    send.stdin.write("\n".join(["", register_json(new_user()), register_json(new_user()), ""]))
+    send.stdin.flush()
+    assert [result["line"] for result in read_json(send.stdout, 2)] == [2, 3]
+    errors = interrupted(send, signal.SIGTERM)
+    assert "interrupted: 2 lines were answered, nothing behind them was sent" in errors
+    assert "tail -n +4 FILE" in errors
+
+
+def test_a_send_ends_when_nobody_reads_its_results_any_more(cli, running):
+    send = running(cli.start("command", "send", "-", stdin=subprocess.PIPE))
+    send.stdin.write(register_json(new_user()) + "\n")
+    send.stdin.flush()
+    assert send.stdout.readline().startswith("LINE")
+    send.stdout.close()
+    assert send.wait(END_TIMEOUT_S) == 128 + signal.SIGPIPE
+    assert "nobody reads stdout any more: 1 lines were answered" in send.stderr.read()

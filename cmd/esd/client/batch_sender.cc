@@ -17,16 +17,19 @@ CommandResult ResultOf(const esd::v1::CommandResult& result) {
   return {result.response(), std::nullopt};
 }
 
-// Submits some of the commands; a call that fails is each one's failure.
-std::optional<CallError> Submit(const Client& client, absl::Time deadline,
-                                const std::vector<esd::v1::SubmitCommandRequest>& commands,
-                                const std::vector<size_t>& chosen,
-                                std::vector<CommandResult>* results) {
+}  // namespace
+
+std::optional<CallError> BatchSender::Submit(
+    absl::Time deadline, const std::vector<esd::v1::SubmitCommandRequest>& commands,
+    const std::vector<size_t>& chosen, std::vector<CommandResult>* results) const {
   esd::v1::BatchSubmitCommandsRequest request;
   for (const size_t i : chosen) *request.add_commands() = commands[i];
   esd::v1::BatchSubmitCommandsResponse response;
-  auto error = client.Once(deadline, [&](grpc::ClientContext* context) {
-    return client.commands().BatchSubmitCommands(context, request, &response);
+  auto error = client_.Once(deadline, [&](grpc::ClientContext* context) {
+    if (guard_ != nullptr) guard_->Guard(context, absl::InfiniteFuture());
+    const grpc::Status status = client_.commands().BatchSubmitCommands(context, request, &response);
+    if (guard_ != nullptr) guard_->Release();
+    return status;
   });
   if (!error && static_cast<size_t>(response.results_size()) != chosen.size()) {
     error.emplace();
@@ -45,7 +48,13 @@ std::optional<CallError> Submit(const Client& client, absl::Time deadline,
   return error;
 }
 
-}  // namespace
+void BatchSender::Pause(absl::Duration duration) const {
+  if (guard_ != nullptr) {
+    guard_->Pause(duration);
+  } else {
+    absl::SleepFor(duration);
+  }
+}
 
 std::vector<CommandResult> BatchSender::Send(
     const std::vector<esd::v1::SubmitCommandRequest>& commands) {
@@ -54,10 +63,11 @@ std::vector<CommandResult> BatchSender::Send(
   std::vector<size_t> open(commands.size());
   std::iota(open.begin(), open.end(), size_t{0});
   while (true) {
-    const auto failure = Submit(client_, deadline, commands, open, &results);
+    const auto failure = Submit(deadline, commands, open, &results);
     unreachable_ = failure && failure->reason.empty();
     if (!unreachable_) answered_ = true;
-    if (!answered_ && failure->not_sent) return results;
+    const bool ended = guard_ != nullptr && guard_->ended();
+    if (!answered_ && failure->not_sent && !ended) return results;
     std::vector<size_t> again;
     absl::Duration pause = kShortestPause;
     for (const size_t i : open) {
@@ -68,8 +78,12 @@ std::vector<CommandResult> BatchSender::Send(
       again.push_back(i);
       pause = std::max(pause, std::min(error->retry_delay, kLongestPause));
     }
+    if (ended) {
+      for (const size_t i : unreachable_ ? open : again) results[i].given_up = true;
+      return results;
+    }
     if (again.empty() || absl::Now() + pause >= deadline) return results;
-    absl::SleepFor(pause);
+    Pause(pause);
     open = std::move(again);
   }
 }

@@ -2,10 +2,12 @@
 #ifndef ESD_CMD_ESD_CLIENT_BATCH_SENDER_H_
 #define ESD_CMD_ESD_CLIENT_BATCH_SENDER_H_
 
+#include <cstddef>
 #include <optional>
 #include <vector>
 
 #include "cmd/esd/client/client.h"
+#include "cmd/esd/client/stream_guard.h"
 
 namespace esd::cmd {
 
@@ -13,12 +15,15 @@ namespace esd::cmd {
 struct CommandResult {
   esd::v1::SubmitCommandResponse response;  // when there is no error: it was accepted
   std::optional<CallError> error;
+  // The user didn't wait for the answer: `error` isn't the last word.
+  bool given_up = false;
 };
 
 class BatchSender {
  public:
-  // `client` must outlive the sender.
-  explicit BatchSender(const Client& client) : client_(client) {}
+  // `client` and `guard`, which ends a Send(), must outlive the sender.
+  explicit BatchSender(const Client& client, StreamGuard* guard = nullptr)
+      : client_(client), guard_(guard) {}
 
   // Submits the commands in one call, and returns a result for each. Until --timeout has passed,
   // those are submitted again, in their order, that were not written, and those with a command id
@@ -30,7 +35,15 @@ class BatchSender {
   bool unreachable() const { return unreachable_; }
 
  private:
+  // Submits some of the commands; a call that fails is each one's failure.
+  std::optional<CallError> Submit(absl::Time deadline,
+                                  const std::vector<esd::v1::SubmitCommandRequest>& commands,
+                                  const std::vector<size_t>& chosen,
+                                  std::vector<CommandResult>* results) const;
+  void Pause(absl::Duration duration) const;
+
   const Client& client_;
+  StreamGuard* const guard_;
   bool answered_ = false;
   bool unreachable_ = false;
 };

@@ -92,9 +92,17 @@ LineReader::Result LineReader::Next(bool wait, InputLine* line) {
       if (line->too_long || !absl::StripAsciiWhitespace(line->text).empty()) return Result::kLine;
     }
     if (ended_) return failed_ ? Result::kFailed : Result::kEnd;
-    if (!wait && !IsReadable(fd_)) return Result::kNotYet;
+    if (wait ? !WaitForMore() : !IsReadable(fd_)) return Result::kNotYet;
     ended_ = !Fill();
   }
+}
+
+bool LineReader::WaitForMore() const {
+  pollfd fds[] = {{fd_, POLLIN, 0}, {end_fd_, POLLIN, 0}};
+  // What else poll() may fail with, and what isn't open, is for read() to tell.
+  while (fd_ >= 0 && poll(fds, 2, -1) < 0 && errno == EINTR) {
+  }
+  return fds[1].revents == 0;
 }
 
 bool LineReader::Cut(InputLine* line) {

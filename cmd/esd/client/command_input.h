@@ -22,11 +22,13 @@ struct InputLine {
 // Reads lines of up to `max_bytes` from a file descriptor, in whatever pieces they come.
 class LineReader {
  public:
-  LineReader(int fd, size_t max_bytes) : fd_(fd), max_bytes_(max_bytes) {}
+  // Once `end_fd` is readable, nothing is waited for any more. -1: there is no such end.
+  LineReader(int fd, size_t max_bytes, int end_fd = -1)
+      : fd_(fd), max_bytes_(max_bytes), end_fd_(end_fd) {}
 
   enum class Result {
     kLine,
-    kNotYet,  // only without waiting: the next line isn't there yet
+    kNotYet,  // without waiting, or at the end of all waiting: the next line isn't there yet
     kEnd,
     kFailed,  // errno says why
   };
@@ -38,9 +40,12 @@ class LineReader {
   bool Cut(InputLine* line);
   // Reads some more; false at the end and after a failure.
   bool Fill();
+  // False when `end_fd` ended it.
+  bool WaitForMore() const;
 
   const int fd_;
   const size_t max_bytes_;
+  const int end_fd_;
   std::string buffer_;
   size_t begin_ = 0;    // what is before it was handed out
   size_t scanned_ = 0;  // up to here there is no line's end

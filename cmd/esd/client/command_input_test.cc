@@ -76,6 +76,19 @@ TEST_F(LineReaderTest, WithoutWaitingItTakesOnlyCompleteLines) {
   EXPECT_EQ(reader_.Next(false, &line), Result::kEnd);
 }
 
+TEST_F(LineReaderTest, WaitingEndsWhenItIsToldToAndWhatIsThereIsStillRead) {
+  const std::array<int, 2> end = MakePipe();
+  LineReader reader(pipe_[0], 10, end[0]);
+  Write("a\nb");
+  InputLine line;
+  std::thread ender([&] { EXPECT_EQ(write(end[1], "", 1), 1); });
+  EXPECT_EQ(reader.Next(false, &line), Result::kLine);
+  EXPECT_EQ(reader.Next(true, &line), Result::kNotYet);
+  ender.join();
+  EXPECT_EQ(reader.Next(true, &line), Result::kNotYet) << "it stays ended";
+  for (const int fd : end) close(fd);
+}
+
 TEST_F(LineReaderTest, ALineThatIsTooLongIsReportedAndSkipped) {
   Write("1234567890\n12345678901\nb\n");
   Close();

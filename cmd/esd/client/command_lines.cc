@@ -14,6 +14,7 @@
 
 #include "cmd/esd/client/command_input.h"
 #include "cmd/esd/client/command_result.h"
+#include "cmd/esd/client/stream_guard.h"
 
 namespace esd::cmd {
 namespace {
@@ -45,8 +46,8 @@ class LineSender {
   LineSender(const Session& session, const SendLinesOptions& options)
       : session_(session),
         options_(options),
-        reader_(session.process().in, kMaxLineBytes),
-        sender_(session.client()),
+        reader_(session.process().in, kMaxLineBytes, guard_.ended_fd()),
+        sender_(session.client(), &guard_),
         table_(session.MakeTable({"LINE", "RESULT", "VERSION", "WHAT"})) {}
 
   int Run();
@@ -62,9 +63,13 @@ class LineSender {
   // From where on nothing was sent.
   int64_t FirstUnsent() const;
   int End();
+  // Whether the user didn't wait for the answer of a line of this batch.
+  bool AnyGivenUp() const;
+  int EndInterrupted();
 
   const Session& session_;
   const SendLinesOptions& options_;
+  StreamGuard guard_;
   LineReader reader_;
   BatchSender sender_;
   Table table_;
@@ -77,7 +82,9 @@ class LineSender {
   int read_errno_ = 0;
 
   std::array<int64_t, 4> counts_{};  // by ResultKind
-  int64_t first_failed_ = 0;         // line; 0: none
+  int64_t answered_ = 0;
+  int64_t first_failed_ = 0;  // line; 0: none
+  int64_t last_done_ = 0;     // line, of the batches before this one
 };
 
 void LineSender::ReadBatch() {
@@ -130,6 +137,8 @@ std::vector<Cell> LineSender::RowOf(const Line& line) const {
 
 void LineSender::Report() {
   for (const Line& line : lines_) {
+    if (line.result.given_up) continue;
+    ++answered_;
     ++counts_[static_cast<size_t>(KindOf(line.result))];
     if (line.result.error && first_failed_ == 0) first_failed_ = line.number;
     if (session_.json()) {
@@ -142,18 +151,16 @@ void LineSender::Report() {
 }
 
 std::string LineSender::Sum() const {
-  int64_t total = 0;
   std::string sum;
   for (const ResultKind kind :
        {ResultKind::kAccepted, ResultKind::kRejected, ResultKind::kFailed, ResultKind::kUnknown}) {
     const int64_t count = counts_[static_cast<size_t>(kind)];
-    total += count;
     if (count > 0 || kind == ResultKind::kAccepted)
       absl::StrAppend(&sum, sum.empty() ? ": " : ", ", count, " ", NameOf(kind));
   }
   const double seconds = absl::ToDoubleSeconds(absl::Now() - begin_);
-  return absl::StrFormat("%d commands%s; %.1f s, %.0f/s", total, sum, seconds,
-                         seconds > 0 ? static_cast<double>(total) / seconds : 0.0);
+  return absl::StrFormat("%d commands%s; %.1f s, %.0f/s", answered_, sum, seconds,
+                         seconds > 0 ? static_cast<double>(answered_) / seconds : 0.0);
 }
 
 // On a terminal that doesn't scroll with results.
@@ -199,12 +206,46 @@ int LineSender::End() {
                                     " FILE | esd command send -, or use --keep-going"));
 }
 
+bool LineSender::AnyGivenUp() const {
+  return std::any_of(lines_.begin(), lines_.end(),
+                     [](const Line& line) { return line.result.given_up; });
+}
+
+int LineSender::EndInterrupted() {
+  ShowProgress(true);
+  session_.Note(Sum());
+  int64_t next = last_done_ + 1;
+  std::string rest = "nothing behind them was sent";
+  if (AnyGivenUp()) {
+    for (auto line = lines_.rbegin(); line != lines_.rend(); ++line) {
+      if (line->result.given_up) next = line->number;
+    }
+    rest = absl::StrCat("of lines ", next, " to ", lines_.back().number,
+                        ", those without a result may have been processed or not, and nothing "
+                        "behind them was sent");
+  }
+  if (first_failed_ != 0) absl::StrAppend(&rest, "; the first that failed is line ", first_failed_);
+  session_.Fail(absl::StrCat(
+      guard_.reader_gone() ? "stopped, nobody reads stdout any more: " : "interrupted: ", answered_,
+      " lines were answered, ", rest, "; go on with: tail -n +", next,
+      " FILE | esd command send - (a line with an \"id\" has its effect once, however often it "
+      "is sent)"));
+  return kExitSignal + guard_.signal();
+}
+
 int LineSender::Run() {
   while (true) {
     ReadBatch();
+    const bool all_read = read_ == LineReader::Result::kEnd || read_ == LineReader::Result::kFailed;
+    if (guard_.ended() && !(lines_.empty() && all_read)) {
+      lines_.clear();  // they were read, not sent
+      return EndInterrupted();
+    }
     if (!lines_.empty()) {
       SendBatch();
       Report();
+      if (AnyGivenUp()) return EndInterrupted();
+      last_done_ = lines_.back().number;
       // Without a server there is nothing to go on with.
       if (first_failed_ != 0 && (!options_.keep_going || sender_.unreachable())) {
         // So that a failure in the last batch of all isn't called a stop.
@@ -214,7 +255,7 @@ int LineSender::Run() {
         return End();
       }
     }
-    if (read_ == LineReader::Result::kEnd || read_ == LineReader::Result::kFailed) return End();
+    if (all_read) return End();
     ShowProgress(false);
     session_.process().out.flush();
   }

@@ -100,7 +100,8 @@ Command AddCommandSend(CLI::App& parent, const Process& process) {
       "stops after the batch in which a line failed, and says where to go on; --batch-size 1 "
       "stops\n"
       "at that line. A command with an id is sent again, up to --timeout, when the connection\n"
-      "breaks; what became of one without an id is then unknown, and reported so.");
+      "breaks; what became of one without an id is then unknown, and reported so. Ctrl-C ends it\n"
+      "with the results of what was answered, and says from which line to go on; exit code 130.");
   auto arguments = std::make_shared<Arguments>();
   AddArguments(*app, *arguments);
   auto options = std::make_shared<ClientOptions>(*app, process, ClientOptions::Domain::kOne);

@@ -88,7 +88,7 @@ Command AddDeadLettersReplay(CLI::App& parent, const Process& process) {
       "replay", "Put commands that could not be processed back into the command topic.");
   app->footer(
       "Example:\n"
-      "  esd dead-letters replay 0:17 3:4\n"
+      "  esd dead-letters replay 0:0 3:0\n"
       "  esd dead-letters replay --all --reason UNKNOWN_TYPE     # after an upgrade\n"
       "\n"
       "Each goes back as it was, with the same id; its outcome isn't waited for. The dead letter\n"

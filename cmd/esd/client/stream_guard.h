@@ -1,4 +1,5 @@
-// Ends a stream when the user wants it to end, or when it has been silent for too long.
+// Ends a call, and what waits, when the user wants it to end; a stream also when it has been silent
+// for too long.
 #ifndef ESD_CMD_ESD_CLIENT_STREAM_GUARD_H_
 #define ESD_CMD_ESD_CLIENT_STREAM_GUARD_H_
 
@@ -35,14 +36,20 @@ class StreamGuard {
   // A signal came, or stdout has no reader any more.
   bool ended() const { return ended_; }
   bool reader_gone() const { return reader_gone_; }
+  // What came first: SIGINT, SIGTERM, or SIGPIPE for the reader that is gone; 0 before the end.
+  int signal() const { return signal_; }
+  // Readable from the end on, for poll(). -1 without signals to hear of.
+  int ended_fd() const { return end_pipe_[0]; }
 
  private:
   void Watch();
+  void End(int signal);
 
-  int signal_pipe_[2];
+  int end_pipe_[2];  // what is written to it stays in it
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> ended_ = false;
   std::atomic<bool> reader_gone_ = false;
+  std::atomic<int> signal_ = 0;
   std::mutex mutex_;  // guards the two below
   std::condition_variable changed_;
   grpc::ClientContext* context_ = nullptr;
