@@ -76,7 +76,7 @@ def test_the_example_with_a_password_serves(broker, tmp_path):
     world = World(tmp_path, lambda: broker.secured)
     (world.home / "sasl.properties").write_text(broker.client.read_text())
     block = Block("cli.md", 0, "sh", None, example.replace("broker:9093", "localhost:9092"))
-    world.run(block, annotations.parse_run('broker, until "assigned: "'))
+    world.run(block, annotations.parse_run('broker, until "serves:"'))
 
 
 def read_until(broker, topic, expected):

@@ -18,16 +18,13 @@ SYNOPSIS = "## Synopsis"
 CONTAINER_HEALTH = re.compile(r"HEALTHCHECK CMD (\[.*?\])(?: +# .*)?")
 DEAD_LETTERS_TIMEOUT_S = 30
 
-# Not "serves:", which it says before its first partitions come: librdkafka 2.0.2 aborts when a consumer is closed amid
-# its first rebalance (its issue 4312).
-SERVES = 'broker, until "assigned: "'
 # How the commands are run, in the words of annotations.py, for those that it is not "dev": with an engine that holds
 # what is in `seed`, to end with exit code 0. By how they begin; nothing here may be without its example.
 HOW = {
     "esd topics create": "broker",
-    "esd serve --bootstrap-servers localhost:9092": SERVES,
+    "esd serve --bootstrap-servers localhost:9092": 'broker, until "serves:"',
     "esd serve --bootstrap-servers broker:9093": "no, it needs a broker with passwords: tests/docs/test_acls.py",
-    "esd serve --bootstrap-servers broker:9092": SERVES,
+    "esd serve --bootstrap-servers broker:9092": 'broker, until "serves:"',
     "esd dev --demo": 'alone, until "esd events tail"',
     "esd config show": "alone",
     "esd events tail --from beginning": 'dev, until "UserRegisteredEvent"',
