@@ -76,11 +76,16 @@ void RecordingListener::Note(const char* what, const std::vector<DomainPartition
 
 ContractInstance::ContractInstance(std::unique_ptr<Log> opened, const std::string& id,
                                    RecordingListener::Timeline* timeline)
-    : listener(id, timeline), log(std::move(opened)) {
+    : ContractInstance(std::move(opened), nullptr, id, timeline) {
   auto made = log->OpenWorker(0);
   if (made.ok()) worker = *std::move(made);
   EXPECT_TRUE(made.ok()) << made.status();
 }
+
+ContractInstance::ContractInstance(std::unique_ptr<Log> opened,
+                                   std::unique_ptr<WorkerLog> opened_worker, const std::string& id,
+                                   RecordingListener::Timeline* timeline)
+    : listener(id, timeline), log(std::move(opened)), worker(std::move(opened_worker)) {}
 
 ContractInstance::~ContractInstance() { Close(); }
 

@@ -123,8 +123,12 @@ class RecordingListener : public MembershipListener {
 
 // An instance with one worker.
 struct ContractInstance {
+  // With a worker that it opens, which must be possible.
   ContractInstance(std::unique_ptr<Log> opened, const std::string& id,
                    RecordingListener::Timeline* timeline);
+  // With a worker of the log's.
+  ContractInstance(std::unique_ptr<Log> opened, std::unique_ptr<WorkerLog> opened_worker,
+                   const std::string& id, RecordingListener::Timeline* timeline);
   ~ContractInstance();
 
   void Join() { ASSERT_TRUE(log->membership().Join(&listener).ok()); }

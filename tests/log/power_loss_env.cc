@@ -106,13 +106,14 @@ class TestDisk::FileSystem : public rocksdb::FileSystemWrapper {
   struct File {
     size_t size = 0;
     size_t synced = 0;
-    bool in_directory = false;  // its folder was synced since it was made
   };
-  // A rename whose folder wasn't synced yet.
-  struct Rename {
-    std::string from, to;
-    std::optional<std::string> replaced;  // what was there before
+  // A new file, or a rename, whose folder wasn't synced yet.
+  struct Change {
+    std::string path;
+    std::string from;                     // of a rename
+    std::optional<std::string> replaced;  // by the rename: what was there before
   };
+  void Undo(const Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
@@ -122,7 +123,7 @@ class TestDisk::FileSystem : public rocksdb::FileSystemWrapper {
   int failing_syncs_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t free_ ABSL_GUARDED_BY(mutex_) = kEndless;
   std::map<std::string, File> files_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Rename> renames_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Change> changes_ ABSL_GUARDED_BY(mutex_);  // in their order
 };
 
 namespace {
@@ -212,10 +213,7 @@ void TestDisk::FileSystem::Synced(const std::string& name) {
 
 void TestDisk::FileSystem::SyncedDirectory(const std::string& name) {
   absl::MutexLock lock(&mutex_);
-  for (auto& [path, file] : files_) {
-    if (Parent(path) == name) file.in_directory = true;
-  }
-  std::erase_if(renames_, [&](const Rename& rename) { return Parent(rename.to) == name; });
+  std::erase_if(changes_, [&](const Change& change) { return Parent(change.path) == name; });
 }
 
 IOStatus TestDisk::FileSystem::NewWritableFile(const std::string& name, const FileOptions& options,
@@ -228,6 +226,7 @@ IOStatus TestDisk::FileSystem::NewWritableFile(const std::string& name, const Fi
   const std::string path = Normal(name);
   absl::MutexLock lock(&mutex_);
   files_[path] = {};
+  changes_.push_back({path, "", std::nullopt});
   *file = std::make_unique<DiskFile>(this, path, std::move(made));
   return s;
 }
@@ -244,7 +243,7 @@ IOStatus TestDisk::FileSystem::NewDirectory(const std::string& name, const IOOpt
 IOStatus TestDisk::FileSystem::RenameFile(const std::string& from, const std::string& to,
                                           const IOOptions& options, IODebugContext* debug) {
   if (IOStatus s = Operate(); !s.ok()) return s;
-  Rename rename{Normal(from), Normal(to), std::nullopt};
+  Change rename{Normal(to), Normal(from), std::nullopt};
   if (std::ifstream before(to, std::ios::binary); before) {
     std::ostringstream text;
     text << before.rdbuf();
@@ -254,11 +253,10 @@ IOStatus TestDisk::FileSystem::RenameFile(const std::string& from, const std::st
   if (!s.ok()) return s;
   absl::MutexLock lock(&mutex_);
   if (const auto file = files_.find(rename.from); file != files_.end()) {
-    files_[rename.to] = file->second;
-    files_[rename.to].in_directory = true;  // as far as it isn't undone
-    files_.erase(file);
+    files_[rename.path] = file->second;
+    files_.erase(rename.from);
   }
-  renames_.push_back(std::move(rename));
+  changes_.push_back(std::move(rename));
   return s;
 }
 
@@ -282,27 +280,33 @@ IOStatus TestDisk::FileSystem::GetFreeSpace(const std::string& path, const IOOpt
 
 void TestDisk::FileSystem::LosePower() {
   absl::MutexLock lock(&mutex_);
-  std::error_code ignored;
-  const auto chance = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return random_() % 2 == 0; };
-  for (auto rename = renames_.rbegin(); rename != renames_.rend(); ++rename) {
-    if (chance()) continue;
-    std::filesystem::rename(rename->to, rename->from, ignored);
-    files_.erase(rename->to);
-    if (rename->replaced) {
-      std::ofstream(rename->to, std::ios::binary | std::ios::trunc) << *rename->replaced;
-    }
+  for (size_t undone = random_() % (changes_.size() + 1); undone > 0; --undone) {
+    Undo(changes_.back());
+    changes_.pop_back();
   }
+  std::error_code ignored;
   for (const auto& [path, file] : files_) {
-    if (!file.in_directory && chance()) {
-      std::filesystem::remove(path, ignored);
-    } else if (file.synced < file.size) {
-      const size_t kept = file.synced + random_() % (file.size - file.synced + 1);
-      std::filesystem::resize_file(path, kept, ignored);
-    }
+    if (file.synced == file.size) continue;
+    const size_t kept = file.synced + random_() % (file.size - file.synced + 1);
+    std::filesystem::resize_file(path, kept, ignored);
   }
   files_.clear();
-  renames_.clear();
+  changes_.clear();
   left_ = kEndless;
+}
+
+void TestDisk::FileSystem::Undo(const Change& change) {
+  std::error_code ignored;
+  const auto file = files_.find(change.path);
+  if (change.from.empty()) {
+    std::filesystem::remove(change.path, ignored);
+  } else {
+    std::filesystem::rename(change.path, change.from, ignored);
+    if (file != files_.end()) files_[change.from] = file->second;
+    if (change.replaced)
+      std::ofstream(change.path, std::ios::binary | std::ios::trunc) << *change.replaced;
+  }
+  files_.erase(change.path);
 }
 
 TestDisk::TestDisk(uint64_t seed)

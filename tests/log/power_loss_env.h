@@ -29,8 +29,10 @@ class TestDisk {
   void CutAfter(int64_t operations);
   bool cut() const;
   // The process is dead and its disk comes back: of each file there is what was synced and, by
-  // chance, some of what was not; a new file or a rename whose folder wasn't synced may be undone.
-  // Nothing of the disk may be open.
+  // chance, some of what was not; of the new files and renames whose folders weren't synced, the
+  // last ones are undone. A file system with a journal keeps their order, and RocksDB relies on
+  // that: CURRENT may name a manifest before the folder of both is synced. Nothing of the disk may
+  // be open.
   void LosePower();
 
   // Any thread. Room for so many bytes more: a write beyond that is done in part and fails.

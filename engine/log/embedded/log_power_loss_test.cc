@@ -101,7 +101,8 @@ class PowerLossTest : public EmbeddedLogTest {
       EXPECT_TRUE(disk_.cut()) << worker.status();
       return false;
     }
-    instance_ = std::make_unique<ContractInstance>(*std::move(opened), "a", &timeline_);
+    instance_ =
+        std::make_unique<ContractInstance>(*std::move(opened), *std::move(worker), "a", &timeline_);
     instance_->Join();
     instance_->listener.AwaitOwned(kAllPartitionCount);
     return true;
