@@ -208,6 +208,12 @@ void KafkaMembership::Fail(const absl::Status& status) {
 void KafkaMembership::AwaitFirstAssignment(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   while (lease_->AwaitsFirstAssignment() && absl::Now() < deadline) PollOnce();
+  if (lease_->AwaitsFirstAssignment()) {
+    spdlog::warn(
+        "group membership: the broker let this instance join but did not say in time which "
+        "partitions it has; leaving now may abort the process (librdkafka issue 4312): it has no "
+        "partitions, nothing is lost, and it can be started again once the broker answers");
+  }
 }
 
 // Hands everything over and leaves. A static member stays in the group until its session times out:
